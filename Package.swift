@@ -1,0 +1,135 @@
+// swift-tools-version:6.1
+// The table of rooms: every room, the floor it stands on, and what it may use. Tests/Architecture holds sources to it.
+import PackageDescription
+
+// Rooms whose code is plain values and pure machines use nothing but other rooms; parts name the outside packages.
+let rooms: [Target] = [
+    room("Formats", in: "Core", parts: .yams),
+    room("Objects", in: "Core", uses: "Formats"),
+    room("Timing", in: "Core"),
+
+    room("Storage", in: "Cluster", uses: "Formats", "Objects", "Timing", parts: .grdb, .log),
+    room("Watching", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage"),
+    room("Access", in: "Cluster", uses: "Formats", "Objects", parts: .x509, .crypto, .log),
+    room("APIServer", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access",
+         parts: .hummingbird, .hummingbirdTLS, .hummingbirdHTTP2, .httpTypes, .nio, .nioSSL, .log),
+    room("Client", in: "Cluster", uses: "Formats", "Objects", "Timing",
+         parts: .httpTypes, .asyncHTTPClient, .nio, .nioSSL, .log),
+    room("Reconciling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", parts: .log),
+    room("Controllers", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .log),
+    room("Scheduling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .log),
+    room("ContainerRuntimes", in: "Cluster", uses: "Formats", "Objects", "Timing", "CLinux", parts: .log),
+    room("PodNetwork", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "CLinux", parts: .log),
+    room("NodeAgent", in: "Cluster",
+         uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
+         parts: .asyncHTTPClient, .nio, .log),
+
+    room("Catalogue", in: "Discovery", uses: "Formats", "Timing"),
+    room("NacosServer", in: "Discovery", uses: "Formats", "Timing", "Catalogue",
+         parts: .hummingbird, .httpTypes, .nio, .grpc, .grpcNIO, .log),
+    room("DNSServer", in: "Discovery", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .nio, .log),
+    room("RegistrySync", in: "Discovery",
+         uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "Catalogue", parts: .log),
+
+    room("Rollouts", in: "Delivery",
+         uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "Catalogue", parts: .log),
+
+    room("Platform",
+         uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client", "Reconciling",
+         "Controllers", "Scheduling", "ContainerRuntimes", "PodNetwork", "NodeAgent", "Catalogue", "NacosServer",
+         "DNSServer", "RegistrySync", "Rollouts",
+         parts: .httpTypes, .lifecycle, .nio, .log),
+    room("Commands", uses: "Formats", "Objects", "Access", "Client", "ContainerRuntimes", "PodNetwork", "Platform",
+         parts: .argumentParser, .nio, .log),
+    .target(name: "CLinux", path: "Sources/Cluster/CLinux", exclude: ["README.md"]),
+    .executableTarget(name: "mangrove", dependencies: ["Commands", "ContainerRuntimes"], path: "Sources/mangrove"),
+]
+
+let tests: [Target] = [
+    suite("Core", of: "Formats", "Objects", "Timing"),
+    suite("Storage", of: "Formats", "Objects", "Timing", "Storage", "Watching"),
+    suite("APIServer", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer",
+          parts: .httpTypes, .nio, .log),
+    suite("Reconciling", of: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .httpTypes, .nio, .log),
+    suite("Controllers", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Controllers", "Scheduling",
+          parts: .httpTypes, .log),
+    suite("ContainerRuntimes", of: "Formats", "Objects", "Timing", "ContainerRuntimes", "CLinux", parts: .log),
+    suite("PodNetwork", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "PodNetwork", "CLinux",
+          parts: .httpTypes, .log),
+    suite("NodeAgent", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
+          "NodeAgent", parts: .httpTypes, .nio, .log),
+    suite("Catalogue", of: "Formats", "Timing", "Catalogue"),
+    suite("NacosServer", of: "Formats", "Timing", "Catalogue", "NacosServer", parts: .httpTypes, .nio, .grpc, .log),
+    suite("DNSServer", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "DNSServer", parts: .nio, .log),
+    suite("RegistrySync", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Catalogue", "RegistrySync",
+          "Rollouts", parts: .httpTypes, .log),
+    suite("Platform", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Access", "APIServer", "Platform",
+          "Commands", parts: .httpTypes, .nio, .log),
+    .testTarget(name: "ArchitectureTests", path: "Tests/Architecture"),
+]
+
+let package = Package(
+    name: "mangrove",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "mangrove", targets: ["mangrove"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-certificates.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", "3.10.0"..<"5.0.0"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.29.0"),
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.0.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.0.0"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport.git", from: "2.0.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.8.0", traits: []),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.0.0"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.24.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
+    ],
+    targets: rooms + tests,
+    swiftLanguageModes: [.v6]
+)
+
+/// A room: a target of its own folder, named after it. It may import what its row names and nothing else of this package.
+func room(_ name: String, in floor: String? = nil, uses: String..., parts: Part...) -> Target {
+    .target(
+        name: name,
+        dependencies: uses.map { .init(stringLiteral: $0) } + parts.map(\.product),
+        path: "Sources/" + (floor.map { $0 + "/" } ?? "") + name,
+        exclude: ["README.md"]
+    )
+}
+
+/// The tests of a room and of its nearest neighbours; all suites share one runner, so there are few of them.
+func suite(_ name: String, of uses: String..., parts: Part...) -> Target {
+    .testTarget(
+        name: name + "Tests",
+        dependencies: uses.map { .init(stringLiteral: $0) } + parts.map(\.product),
+        path: "Tests/\(name)Tests"
+    )
+}
+
+/// An outside package's product, by the name it goes by in the table.
+struct Part {
+    let product: Target.Dependency
+    init(_ name: String, _ package: String) { product = .product(name: name, package: package) }
+
+    static var argumentParser: Part { Part("ArgumentParser", "swift-argument-parser") }
+    static var asyncHTTPClient: Part { Part("AsyncHTTPClient", "async-http-client") }
+    static var crypto: Part { Part("Crypto", "swift-crypto") }
+    static var grdb: Part { Part("GRDB", "GRDB.swift") }
+    static var grpc: Part { Part("GRPCCore", "grpc-swift-2") }
+    static var grpcNIO: Part { Part("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport") }
+    static var httpTypes: Part { Part("HTTPTypes", "swift-http-types") }
+    static var hummingbird: Part { Part("Hummingbird", "hummingbird") }
+    static var hummingbirdHTTP2: Part { Part("HummingbirdHTTP2", "hummingbird") }
+    static var hummingbirdTLS: Part { Part("HummingbirdTLS", "hummingbird") }
+    static var lifecycle: Part { Part("ServiceLifecycle", "swift-service-lifecycle") }
+    static var log: Part { Part("Logging", "swift-log") }
+    static var nio: Part { Part("NIO", "swift-nio") }
+    static var nioSSL: Part { Part("NIOSSL", "swift-nio-ssl") }
+    static var x509: Part { Part("X509", "swift-certificates") }
+    static var yams: Part { Part("Yams", "Yams") }
+}

@@ -1,0 +1,2 @@
+// Entry
+print("mangrove")
