@@ -18,7 +18,7 @@ let rooms: [Target] = [
     room("Reconciling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", parts: .log),
     room("Controllers", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .log),
     room("Scheduling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .log),
-    room("ContainerRuntimes", in: "Cluster", uses: "Formats", "Objects", "Timing", "CLinux", parts: .log),
+    room("ContainerRuntimes", in: "Cluster", uses: "Formats", "Objects", "Timing", "CLinux", parts: .nio, .log),
     room("PodNetwork", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "CLinux", parts: .log),
     room("NodeAgent", in: "Cluster",
          uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
