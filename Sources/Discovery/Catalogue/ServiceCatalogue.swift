@@ -1,0 +1,256 @@
+// The one catalogue of every service instance: a lock around its machine, feeds of changes, and those who wait.
+
+import Synchronization
+
+/// Every service instance, wherever it came from, in immutable versioned snapshots.
+///
+/// All calls are quick and may come from anywhere. Before `sourceSynced` was called for every source named at the start
+/// (`isComplete`), interfaces must not push and exporters must not remove anything.
+package final class ServiceCatalogue: Sendable {
+    private struct State {
+        var machine: CatalogueMachine
+        var feeds: [WeakFeed] = []
+        var waiting: [UInt64: Waiting] = [:]
+        var nextWaiting: UInt64 = 0
+    }
+
+    private struct WeakFeed {
+        weak var feed: ChangeFeed?
+    }
+
+    private struct Waiting {
+        /// Nil waits for completeness.
+        var address: String?
+        var continuation: CheckedContinuation<Void, Never>
+    }
+
+    /// Leases and pollers are looked through this often.
+    package static let sweepInterval: Duration = .milliseconds(500)
+
+    private let state: Mutex<State>
+    private let limits: CatalogueLimits
+    private let clock = ContinuousClock()
+
+    /// `sources` are the origins that will call `sourceSynced` once; without any the catalogue is complete at once.
+    package init(
+        sources: Set<Origin>, firstVersion: UInt64 = WallClock.milliseconds(), limits: CatalogueLimits = CatalogueLimits()
+    ) {
+        self.limits = limits
+        state = Mutex(State(machine: CatalogueMachine(sources: sources, firstVersion: firstVersion, limits: limits)))
+    }
+
+    /// Ends leases in time, until cancelled.
+    package func run() async throws {
+        while !Task.isCancelled {
+            try await clock.sleep(for: Self.sweepInterval)
+            sweep()
+        }
+    }
+
+    /// One look through the leases and pollers, as of now.
+    package func sweep() { perform { $0.timePassed(now: clock.now) } }
+
+    // MARK: Reading
+
+    package var isComplete: Bool { state.withLock { $0.machine.isComplete } }
+
+    /// The services that have at least one instance to show, sorted.
+    package func services() -> [ServiceName] { state.withLock { $0.machine.services } }
+
+    /// A service nobody knows has an empty snapshot.
+    package func snapshot(of service: ServiceName) -> ServiceSnapshot {
+        state.withLock { $0.machine.snapshot(of: service) }
+    }
+
+    /// A feed of the names of services that changed from now on. Let go of it to end it.
+    package func changes() -> ChangeFeed {
+        let feed = ChangeFeed(limit: limits.feedNames)
+        state.withLock {
+            $0.feeds.removeAll { $0.feed == nil }
+            $0.feeds.append(WeakFeed(feed: feed))
+        }
+        return feed
+    }
+
+    // MARK: Sources and records
+
+    /// A source has delivered its first full picture.
+    package func sourceSynced(_ origin: Origin) { perform { $0.sourceSynced(origin) } }
+
+    /// Returns when every declared source is synced, or the task is cancelled.
+    package func waitUntilComplete() async { await wait(for: nil) }
+
+    package func register(_ instance: Instance, as service: ServiceName) throws(CatalogueProblem) {
+        try attempt { machine throws(CatalogueProblem) in
+            try machine.registered(instance, as: service, now: self.clock.now)
+        }
+    }
+
+    /// Removes an instance that no connection holds (leased, adopted or persistent). Returns whether there was one.
+    @discardableResult
+    package func deregister(
+        address: String, port: Int, cluster: String = "DEFAULT", of origin: Origin, from service: ServiceName
+    ) -> Bool {
+        perform { $0.deregistered(address: address, port: port, cluster: cluster, of: origin, from: service) }
+    }
+
+    /// Removes what a connection declared of a service. Returns whether there was anything.
+    @discardableResult
+    package func deregister(heldBy connection: String, from service: ServiceName) -> Bool {
+        perform { $0.deregistered(heldBy: connection, from: service) }
+    }
+
+    /// From now on these are all the instances of one origin (each of that origin) of a service.
+    package func replace(_ instances: [Instance], of origin: Origin, as service: ServiceName) {
+        perform { $0.replaced(instances, of: origin, as: service, now: clock.now) }
+    }
+
+    /// From now on these are all the instances that one connection holds of a service.
+    package func replace(
+        _ instances: [Instance], heldBy connection: String, as service: ServiceName
+    ) throws(CatalogueProblem) {
+        try attempt { machine throws(CatalogueProblem) in
+            try machine.replaced(instances, heldBy: connection, as: service, now: self.clock.now)
+        }
+    }
+
+    /// A beat. False when there is no such leased instance: the writer has to register again.
+    package func renew(
+        address: String, port: Int, cluster: String = "DEFAULT", of origin: Origin, for service: ServiceName
+    ) -> Bool {
+        perform {
+            $0.beaten(address: address, port: port, cluster: cluster, of: origin, for: service, now: clock.now)
+        }
+    }
+
+    /// A connection ended: its instances go at once, and its subscriptions too.
+    package func connectionClosed(_ connection: String, subscriber: SubscriberID? = nil) {
+        perform { $0.connectionClosed(connection, subscriber: subscriber) }
+    }
+
+    // MARK: Leaving
+
+    /// Hides every instance at an address, of any origin, also those declared later, until `liftWithdrawal`.
+    ///
+    /// Not for an address that several share (a pod on the host's network).
+    package func withdraw(address: String) { perform { $0.withdrew(address: address) } }
+
+    /// The owner of the address is gone: forgets what it had declared of itself; the address may be used again.
+    package func liftWithdrawal(address: String) { perform { $0.withdrawalLifted(address: address) } }
+
+    /// The addresses withdrawn now.
+    package var withdrawnAddresses: Set<String> { state.withLock { $0.machine.withdrawn } }
+
+    /// The subscribers that may still use an address: they hold a view that has it and have acknowledged none without.
+    package func outstanding(address: String) -> [Outstanding] {
+        state.withLock { $0.machine.outstanding(address: address) }
+    }
+
+    /// Returns when nobody is outstanding for the address, or the task is cancelled. Withdraw it first.
+    package func waitUntilAcknowledged(address: String) async { await wait(for: address) }
+
+    // MARK: Subscribers
+
+    /// Subscribes; the snapshot goes into the answer and counts as known.
+    package func subscribe(
+        _ subscriber: SubscriberID, to service: ServiceName
+    ) throws(CatalogueProblem) -> ServiceSnapshot {
+        try attempt { machine throws(CatalogueProblem) in try machine.subscribed(subscriber, to: service) }
+    }
+
+    /// Reads for a consumer that has no connection: who comes again and again counts as a subscriber.
+    package func poll(_ subscriber: SubscriberID, _ service: ServiceName) -> ServiceSnapshot {
+        perform { $0.polled(subscriber, service, now: clock.now) }
+    }
+
+    package func unsubscribe(_ subscriber: SubscriberID, from service: ServiceName) {
+        perform { $0.unsubscribed(subscriber, from: service) }
+    }
+
+    package func unsubscribe(_ subscriber: SubscriberID) { perform { $0.unsubscribed(subscriber) } }
+
+    /// The subscribers of a service that are told of changes (pollers come by themselves).
+    package func subscribers(of service: ServiceName) -> [SubscriberID] {
+        state.withLock { $0.machine.subscriptions.subscribers(of: service) }
+    }
+
+    /// What the subscriber must be sent now, noted as told; nil when there is nothing new or the picture is not complete.
+    /// With `again`, the newest view is also given when it was sent but not acknowledged.
+    package func tell(_ subscriber: SubscriberID, of service: ServiceName, again: Bool = false) -> ServiceSnapshot? {
+        perform { $0.toldNext(subscriber, of: service, again: again) }
+    }
+
+    /// The subscriber has taken in a version it was told.
+    package func acknowledge(_ subscriber: SubscriberID, _ service: ServiceName, version: UInt64) {
+        perform { $0.acknowledged(subscriber, service, version: version) }
+    }
+
+    // MARK: Inside
+
+    private func attempt<Result: Sendable>(
+        _ event: (inout CatalogueMachine) throws(CatalogueProblem) -> Result
+    ) throws(CatalogueProblem) -> Result {
+        let outcome = perform { machine -> Swift.Result<Result, CatalogueProblem> in
+            do throws(CatalogueProblem) { return .success(try event(&machine)) } catch { return .failure(error) }
+        }
+        return try outcome.get()
+    }
+
+    @discardableResult
+    private func perform<Result: Sendable>(_ event: (inout CatalogueMachine) -> Result) -> Result {
+        let (result, feeds, changed, woken) = state.withLock { state in
+            let result = event(&state.machine)
+            var feeds: [ChangeFeed] = []
+            var changed: Set<ServiceName> = []
+            var woken: [CheckedContinuation<Void, Never>] = []
+            for action in state.machine.drain() {
+                switch action {
+                case .changed(let services):
+                    changed = services
+                    feeds = state.feeds.compactMap(\.feed)
+                case .acknowledgementsMoved:
+                    woken += Self.takeWaiting(&state) { machine, address in
+                        address.map { machine.outstanding(address: $0).isEmpty } ?? false
+                    }
+                case .completed:
+                    woken += Self.takeWaiting(&state) { _, address in address == nil }
+                }
+            }
+            return (result, feeds, changed, woken)
+        }
+        for feed in feeds { feed.add(changed) }
+        for continuation in woken { continuation.resume() }
+        return result
+    }
+
+    private static func takeWaiting(
+        _ state: inout State, where isDone: (CatalogueMachine, String?) -> Bool
+    ) -> [CheckedContinuation<Void, Never>] {
+        var taken: [CheckedContinuation<Void, Never>] = []
+        for (key, waiting) in state.waiting where isDone(state.machine, waiting.address) {
+            taken.append(waiting.continuation)
+            state.waiting[key] = nil
+        }
+        return taken
+    }
+
+    private func wait(for address: String?) async {
+        let key = state.withLock { state in
+            state.nextWaiting += 1
+            return state.nextWaiting
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isDone = state.withLock { state in
+                    let isDone = address.map { state.machine.outstanding(address: $0).isEmpty } ?? state.machine.isComplete
+                    guard !isDone, !Task.isCancelled else { return true }
+                    state.waiting[key] = Waiting(address: address, continuation: continuation)
+                    return false
+                }
+                if isDone { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiting.removeValue(forKey: key) }?.continuation.resume()
+        }
+    }
+}
