@@ -1,6 +1,5 @@
 // Decides when one probe of one container is asked, and what its answers so far mean.
 
-import Objects
 import Formats
 
 /// The life of one probe while one run of a container lasts.
@@ -25,7 +24,7 @@ package struct ProbeMachine: Sendable {
     ) {
         self.specification = specification
         outcome = seed ?? (kind == .liveness ? .success : kind == .readiness ? .failure : .unknown)
-        dueAt = startedAt.after(seconds: specification.initialDelaySeconds)
+        dueAt = startedAt + .seconds(specification.initialDelaySeconds)
         if dueAt < now, seed != nil { dueAt = now }
     }
 
@@ -37,8 +36,8 @@ package struct ProbeMachine: Sendable {
         guard !isAsking, dueAt <= now else { return false }
         isAsking = true
         // The next one is a period after this one was due, but never a burst to catch up.
-        let next = dueAt.after(seconds: specification.periodSeconds)
-        dueAt = next <= now ? now.after(seconds: specification.periodSeconds) : next
+        let next = dueAt + .seconds(specification.periodSeconds)
+        dueAt = next <= now ? now + .seconds(specification.periodSeconds) : next
         return true
     }
 
