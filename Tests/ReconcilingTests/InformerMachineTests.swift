@@ -57,10 +57,4 @@ import Testing
         #expect(machine.cache.indexed("app", "y").map(\.name) == ["a"])
         #expect(machine.cache.list(namespace: "shop").count == 1)
     }
-
-    @Test func theDelayDoublesUpToItsLimit() {
-        #expect(InformerMachine.delay(failures: 1, jitter: 0) == .milliseconds(100))
-        #expect(InformerMachine.delay(failures: 3, jitter: 0) == .milliseconds(400))
-        #expect(InformerMachine.delay(failures: 30, jitter: 1) == .milliseconds(30_000))
-    }
 }

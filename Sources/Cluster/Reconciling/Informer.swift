@@ -13,6 +13,8 @@ import Timing
 package final class Informer: Sendable {
     /// Objects asked for in one page of a list.
     static let pageLimit = 500
+    /// Between failures; the jitter keeps many informers from coming back together.
+    static let backoff = Backoff(initial: .milliseconds(100), limit: .seconds(15), jitter: 1)
 
     package let resource: Resource
     private let client: KubernetesClient
@@ -20,7 +22,7 @@ package final class Informer: Sendable {
     private let logger: Logger
     private let machine: Mutex<InformerMachine>
     private let handlers = Mutex<[@Sendable (Change) -> Void]>([])
-    private let synced = Flag()
+    private let synced = Gate()
 
     package init(
         client: KubernetesClient, resource: Resource, selection: Selection = Selection(),
@@ -82,7 +84,7 @@ package final class Informer: Sendable {
         } while continuation != nil
         let changes = machine.withLock { $0.listed(objects, resourceVersion: revision) }
         notify(changes)
-        synced.raise()
+        synced.open()
     }
 
     private func watch(from revision: String) async throws {
@@ -116,7 +118,7 @@ package final class Informer: Sendable {
             machine.failed(problem)
             return machine.failures
         }
-        let delay = InformerMachine.delay(failures: failures, jitter: Double.random(in: 0...1))
+        let delay = Self.backoff.delay(afterFailures: failures, random: Double.random(in: 0..<1))
         let level: Logger.Level = problem?.code == 410 ? .debug : .warning
         logger.log(level: level, "list or watch failed", metadata: [
             "error": "\(error)", "retryIn": "\(delay)",

@@ -63,18 +63,6 @@ struct InformerMachine: Sendable {
         }
     }
 
-    static let firstDelayMilliseconds = 100.0
-    static let longestDelayMilliseconds = 15_000.0
-
-    /// How long to wait after this many failures in a row: doubling from 100 ms to 15 s, plus up to the same again by
-    /// jitter (0...1) so that many informers do not come back together.
-    static func delay(failures: Int, jitter: Double) -> Duration {
-        var milliseconds = firstDelayMilliseconds
-        for _ in 1..<max(2, min(failures, 20)) where failures > 1 { milliseconds *= 2 }
-        milliseconds = min(milliseconds, longestDelayMilliseconds)
-        return .milliseconds(Int(milliseconds * (1 + jitter)))
-    }
-
     private mutating func put(_ object: Object) -> Change? {
         let old = cache[object.key]
         if let old, old.resourceVersion == object.resourceVersion, old.uid == object.uid { return nil }

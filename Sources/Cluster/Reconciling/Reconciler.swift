@@ -17,39 +17,37 @@ package enum Outcome: Sendable, Hashable {
 /// Promises: a key is never reconciled twice at the same time; a key enqueued during its own reconcile is reconciled once
 /// more; a reconcile that throws is tried again with growing delay. Needs `run()` to be running.
 package final class Reconciler<Key: Hashable & Sendable>: Sendable {
-    private let name: String
-    private let workers: Int
+    private let started = ContinuousClock.now
     private let logger: Logger
     private let reconcile: @Sendable (Key) async throws -> Outcome
     private let state: Mutex<State>
     private let signal = Signal()
 
     private struct State {
-        var queue = ReconcilerMachine<Key>()
+        var queue: WorkQueueMachine<Key>
         var free: Int
     }
 
     package init(
         name: String, workers: Int = 2, logger: Logger, reconcile: @escaping @Sendable (Key) async throws -> Outcome
     ) {
-        self.name = name
-        self.workers = workers
         var logger = logger
         logger[metadataKey: "reconciler"] = .string(name)
         self.logger = logger
         self.reconcile = reconcile
-        state = Mutex(State(free: workers))
+        let backoff = Backoff(initial: .milliseconds(20), limit: .seconds(30), jitter: 0.1)
+        state = Mutex(State(queue: WorkQueueMachine(backoff: backoff), free: workers))
     }
 
     package func enqueue(_ key: Key) {
-        state.withLock { $0.queue.added(key) }
+        state.withLock { $0.queue.add(key) }
         signal.raise()
     }
 
     /// Enqueues a key after a while; one that is due earlier stays as it is.
     package func enqueue(_ key: Key, after delay: Duration) {
-        let time = ContinuousClock.now + delay
-        state.withLock { $0.queue.added(key, at: time) }
+        let time = now + delay
+        state.withLock { $0.queue.add(key, at: time) }
         signal.raise()
     }
 
@@ -57,37 +55,48 @@ package final class Reconciler<Key: Hashable & Sendable>: Sendable {
     package func run() async {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
-                let (keys, deadline) = state.withLock { Self.take(&$0) }
+                let (keys, deadline) = take()
                 for key in keys { group.addTask { await self.perform(key) } }
-                await signal.wait(until: deadline)
+                await signal.wait(until: deadline.map { started + $0 })
             }
         }
     }
 
-    private static func take(_ state: inout State) -> ([Key], ContinuousClock.Instant?) {
-        let now = ContinuousClock.now
-        var keys: [Key] = []
-        while state.free > 0, let key = state.queue.taken(now: now) {
-            state.free -= 1
-            keys.append(key)
+    /// The queue's time: the span since this reconciler was made.
+    private var now: Duration { ContinuousClock.now - started }
+
+    /// Keys for the free workers, and the time at which there may be more.
+    private func take() -> ([Key], Duration?) {
+        let now = now
+        return state.withLock { state in
+            var keys: [Key] = []
+            while state.free > 0 {
+                switch state.queue.take(now: now) {
+                case .work(let key):
+                    state.free -= 1
+                    keys.append(key)
+                case .wait(let deadline): return (keys, deadline)
+                case .idle: return (keys, nil)
+                }
+            }
+            // With all workers busy the end of one of them is the next thing to wait for.
+            return (keys, nil)
         }
-        // With all workers busy the end of one of them is the next thing to wait for.
-        return (keys, state.free > 0 ? state.queue.nextDeadline : nil)
     }
 
     private func perform(_ key: Key) async {
         do {
             let outcome = try await reconcile(key)
             state.withLock { state in
-                state.queue.finished(key)
-                if case .again(let delay) = outcome { state.queue.added(key, at: ContinuousClock.now + delay) }
+                state.queue.done(key)
+                if case .again(let delay) = outcome { state.queue.add(key, at: now + delay) }
                 state.free += 1
             }
         } catch {
-            let jitter = Double.random(in: 0...1)
+            let random = Double.random(in: 0..<1)
             let delay = state.withLock { state in
                 state.free += 1
-                return state.queue.failed(key, now: ContinuousClock.now, jitter: jitter)
+                return state.queue.failed(key, now: now, random: random)
             }
             if !Task.isCancelled { log(error, key, delay) }
         }
