@@ -1,0 +1,143 @@
+// The order of writes: checks each against the latest state, gives it its revision, and groups writers into commits.
+
+import Objects
+
+/// Decides writes before they are on disk. `Ticket` is whatever the shell answers a writer by.
+///
+/// Promises: revisions are given in the order of requests, without gaps; a write is checked against everything asked for
+/// before it, committed or not; when a commit fails, so do all writes that were decided on top of it, and their revisions are
+/// given again.
+struct WriteQueueMachine<Ticket: Sendable>: Sendable {
+    /// What a writer wants. An encoder gets the revision that the value will have.
+    enum Change: Sendable {
+        case create(String, encode: @Sendable (UInt64) -> [UInt8])
+        case update(String, expecting: UInt64, encode: @Sendable (UInt64) -> [UInt8])
+        case delete(String, expecting: UInt64?, encode: @Sendable (Record, UInt64) -> [UInt8])
+    }
+
+    struct Write: Sendable {
+        let event: StoreEvent
+        let ticket: Ticket
+    }
+
+    enum Decision: Sendable {
+        /// The write waits for a commit; the committer has to be started if it is not running.
+        case accepted(startCommitter: Bool)
+        case refused(StoreFailure)
+    }
+
+    private let limits: StoreLimits
+    private var committedRevision: UInt64
+    private var revision: UInt64
+    private var waiting: [Write] = []
+    private var committing: [Write] = []
+    private var pendingBytes = 0
+    /// The latest state of keys with writes that are not yet committed, and the revision that made it.
+    private var pending: [String: (record: Record?, revision: UInt64)] = [:]
+    private var isCommitterRunning = false
+    private var isClosed = false
+
+    init(revision: UInt64, limits: StoreLimits) {
+        committedRevision = revision
+        self.revision = revision
+        self.limits = limits
+    }
+
+    /// A writer asks. `committed` looks up the published state.
+    mutating func requested(_ change: Change, ticket: Ticket, committed: (String) -> Record?) -> Decision {
+        if isClosed { return .refused(.refused(.storeClosed)) }
+        let count = waiting.count + committing.count
+        guard count < limits.waitingWrites, pendingBytes < limits.waitingBytes else {
+            return .refused(.refused(.storeBusy(count)))
+        }
+        switch event(for: change, committed: committed) {
+        case .failure(let failure): return .refused(failure)
+        case .success(let event):
+            let bytes = event.record.bytes.count
+            guard bytes <= limits.recordBytes else {
+                return .refused(.refused(.tooLarge(bytes, limit: limits.recordBytes)))
+            }
+            revision = event.revision
+            pendingBytes += bytes
+            pending[event.key] = (event.kind == .put ? event.record : nil, event.revision)
+            waiting.append(Write(event: event, ticket: ticket))
+            defer { isCommitterRunning = true }
+            return .accepted(startCommitter: !isCommitterRunning)
+        }
+    }
+
+    /// The committer is free: the writes of the next commit, nil when there are none and it may rest.
+    mutating func committerReady() -> [Write]? {
+        precondition(committing.isEmpty, "one commit at a time")
+        guard !waiting.isEmpty else {
+            isCommitterRunning = false
+            return nil
+        }
+        if waiting.count <= limits.batchWrites {
+            swap(&committing, &waiting)
+        } else {
+            committing = Array(waiting[..<limits.batchWrites])
+            waiting.removeFirst(limits.batchWrites)
+        }
+        return committing
+    }
+
+    /// The commit is on disk and published: its writers may be told.
+    mutating func batchCommitted() -> [Write] {
+        let writes = committing
+        committing = []
+        for write in writes {
+            committedRevision = write.event.revision
+            pendingBytes -= write.event.record.bytes.count
+            if pending[write.event.key]?.revision == write.event.revision { pending[write.event.key] = nil }
+        }
+        return writes
+    }
+
+    /// The commit failed and left nothing: its writers fail, and those that were decided on top of it.
+    mutating func batchFailed() -> [Write] {
+        let writes = committing + waiting
+        committing = []
+        waiting = []
+        pending = [:]
+        pendingBytes = 0
+        revision = committedRevision
+        return writes
+    }
+
+    /// No write is taken from now on; those accepted are still committed.
+    mutating func closed() { isClosed = true }
+
+    private func event(
+        for change: Change, committed: (String) -> Record?
+    ) -> Result<StoreEvent, StoreFailure> {
+        let next = revision + 1
+        func latest(_ key: String) -> Record? {
+            if let pending = pending[key] { return pending.record }
+            return committed(key)
+        }
+        switch change {
+        case .create(let key, let encode):
+            guard key.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }), !key.isEmpty else {
+                return .failure(.refused(.badKey(key)))
+            }
+            if latest(key) != nil { return .failure(.exists) }
+            let record = Record(key: key, bytes: encode(next), revision: next, createRevision: next)
+            return .success(StoreEvent(kind: .put, record: record, previous: nil))
+        case .update(let key, let expecting, let encode):
+            guard let current = latest(key) else { return .failure(.missing) }
+            guard current.revision == expecting else { return .failure(.conflict(current: current)) }
+            let record = Record(
+                key: key, bytes: encode(next), revision: next, createRevision: current.createRevision)
+            return .success(StoreEvent(kind: .put, record: record, previous: current))
+        case .delete(let key, let expecting, let encode):
+            guard let current = latest(key) else { return .failure(.missing) }
+            guard expecting == nil || current.revision == expecting else {
+                return .failure(.conflict(current: current))
+            }
+            let record = Record(
+                key: key, bytes: encode(current, next), revision: next, createRevision: current.createRevision)
+            return .success(StoreEvent(kind: .delete, record: record, previous: current))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// Who waits for which keys: decides whom a commit wakes.
+
+import Storage
+
+/// Cursors that have read everything and wait. `Waker` is whatever the shell wakes a cursor by.
+///
+/// A wake carries the revision up to which nothing was there for that cursor, so that one that slept long does not count as
+/// having fallen behind.
+struct HubMachine<Waker: Sendable>: Sendable {
+    struct Wake: Sendable {
+        let waker: Waker
+        let nothingUpTo: UInt64
+    }
+
+    private struct Waiter: Sendable {
+        let prefix: String
+        let waker: Waker
+    }
+
+    /// The last revision that was announced.
+    private(set) var revision: UInt64
+    private(set) var isClosed = false
+    private var waiters: [UInt64: Waiter] = [:]
+    /// Thousands of watches share a few dozen prefixes.
+    private var byPrefix: [String: Set<UInt64>] = [:]
+
+    init(revision: UInt64) { self.revision = revision }
+
+    var waiting: Int { waiters.count }
+
+    /// A cursor has read up to `seen` and found nothing. Returns a wake if there may be something by now.
+    mutating func cursorWaited(_ cursor: UInt64, prefix: String, seen: UInt64, waker: Waker) -> Wake? {
+        if isClosed || revision > seen { return Wake(waker: waker, nothingUpTo: seen) }
+        waiters[cursor] = Waiter(prefix: prefix, waker: waker)
+        byPrefix[prefix, default: []].insert(cursor)
+        return nil
+    }
+
+    /// The task of a cursor was cancelled.
+    mutating func waitCancelled(_ cursor: UInt64) -> Wake? { wake(cursor, nothingUpTo: revision) }
+
+    /// A commit became visible.
+    mutating func committed(_ events: [StoreEvent]) -> [Wake] {
+        guard let first = events.first, let last = events.last else { return [] }
+        revision = max(revision, last.revision)
+        var wakes: [Wake] = []
+        for (prefix, cursors) in byPrefix where events.contains(where: { $0.key.hasPrefix(prefix) }) {
+            for cursor in cursors {
+                if let wake = wake(cursor, nothingUpTo: first.revision - 1) { wakes.append(wake) }
+            }
+        }
+        return wakes
+    }
+
+    /// The program stops: every cursor wakes and none waits again.
+    mutating func closed() -> [Wake] {
+        isClosed = true
+        return waiters.keys.compactMap { wake($0, nothingUpTo: revision) }
+    }
+
+    private mutating func wake(_ cursor: UInt64, nothingUpTo: UInt64) -> Wake? {
+        guard let waiter = waiters.removeValue(forKey: cursor) else { return nil }
+        byPrefix[waiter.prefix]?.remove(cursor)
+        if byPrefix[waiter.prefix]?.isEmpty == true { byPrefix[waiter.prefix] = nil }
+        return Wake(waker: waiter.waker, nothingUpTo: nothingUpTo)
+    }
+}
