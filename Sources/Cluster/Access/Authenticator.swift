@@ -1,0 +1,80 @@
+// Turns what a connection and a request show into an identity.
+
+import Objects
+import X509
+
+/// Knows the authority that signs client certificates and the admin token.
+package struct Authenticator: Sendable {
+    private let authority: Certificate
+    private let token: [UInt8]
+
+    package init(_ credentials: Credentials) throws(Problem) {
+        authority = try Issuer.certificate(pem: credentials.authorityPEM)
+        token = Array(credentials.adminToken.utf8)
+    }
+
+    /// The identity of a request: the client certificate's if there is one, else the bearer token's, else anonymous.
+    ///
+    /// `certificate` is the DER of the leaf that the TLS layer verified; `authorization` is the header's value. Throws
+    /// `Unauthorized` for a certificate or token that is shown but not good.
+    package func identify(certificate: [UInt8]?, authorization: String?) throws(Problem) -> Identity {
+        if let certificate { return try identity(certificateDER: certificate) }
+        if let authorization, let identity = try identity(authorization: authorization) { return identity }
+        return .anonymous
+    }
+
+    /// The identity in a client certificate: the common name is the user, the organizations are groups.
+    package func identity(certificateDER: [UInt8]) throws(Problem) -> Identity {
+        let certificate: Certificate
+        do {
+            certificate = try Certificate(derEncoded: certificateDER)
+        } catch {
+            throw Self.unauthorized
+        }
+        return try identity(certificate)
+    }
+
+    package func identity(certificatePEM: String) throws(Problem) -> Identity {
+        let certificate: Certificate
+        do {
+            certificate = try Certificate(pemEncoded: certificatePEM)
+        } catch {
+            throw Self.unauthorized
+        }
+        return try identity(certificate)
+    }
+
+    /// Checks once more that this authority signed it, and that it did so for a client: a server's certificate is nobody.
+    package func identity(_ certificate: Certificate) throws(Problem) -> Identity {
+        guard authority.publicKey.isValidSignature(certificate.signature, for: certificate),
+            let usages = try? certificate.extensions.extendedKeyUsage, usages.contains(.clientAuth)
+        else { throw Self.unauthorized }
+        var name = ""
+        var groups: [String] = []
+        for attribute in certificate.subject.joined() {
+            guard let value = String(attribute.value) else { continue }
+            if attribute.type == .RDNAttributeType.commonName { name = value }
+            if attribute.type == .RDNAttributeType.organizationName { groups.append(value) }
+        }
+        guard !name.isEmpty else { throw Self.unauthorized }
+        return Identity(name: name, groups: groups + [Identity.authenticatedGroup])
+    }
+
+    /// The identity of a bearer token; nil when the header is of another scheme.
+    private func identity(authorization: String) throws(Problem) -> Identity? {
+        let words = authorization.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+        guard words.count == 2, words[0].lowercased() == "bearer" else { return nil }
+        guard isToken(words[1].utf8.drop { $0 == 0x20 }) else { throw Self.unauthorized }
+        return Credentials.admin
+    }
+
+    /// Takes the same time wherever the first difference is.
+    private func isToken(_ shown: some Collection<UInt8>) -> Bool {
+        guard !token.isEmpty, shown.count == token.count else { return false }
+        var difference: UInt8 = 0
+        for (one, other) in zip(shown, token) { difference |= one ^ other }
+        return difference == 0
+    }
+
+    private static let unauthorized = Problem(.unauthorized, "Unauthorized")
+}
