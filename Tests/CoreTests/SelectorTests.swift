@@ -7,7 +7,8 @@ import Testing
 @Suite struct SelectorTests {
     @Test(arguments: [
         ("", true), ("app=web", true), ("app==web,tier=front", true), ("app!=web", false), ("zone!=a", true),
-        ("app in (api, web)", true), ("app notin (web)", false), ("zone notin (a)", true), ("tier", true), ("!tier", false),
+        ("app in (api, web)", true), ("app notin (web)", false), ("zone notin (a)", true), ("tier", true),
+        ("!tier", false),
         ("!zone", true), (" app = web , !zone ", true), ("size>3", true), ("size<3", false), ("zone>1", false),
         ("empty=", true), ("app=", false),
     ])
@@ -18,7 +19,9 @@ import Testing
         #expect(try LabelSelector(parsing: selector.text) == selector)
     }
 
-    @Test(arguments: ["=web", "app in web", "app in (web", "app web", "app=web tier=x", "app=web,", "size>x", "app!web"])
+    @Test(arguments: [
+        "=web", "app in web", "app in (web", "app web", "app=web tier=x", "app=web,", "size>x", "app!web",
+    ])
     func refusesText(text: String) {
         #expect(throws: FormatProblem.self) { try LabelSelector(parsing: text) }
     }

@@ -1,4 +1,4 @@
-// Unsafe: one buffer pointer per read, never stored beyond the closure that lends it, every index checked against its count.
+// Unsafe: one buffer pointer per read, not stored beyond the closure that lends it, each index checked against its count.
 // Reads JSON (RFC 8259) from bytes into a tree, in one pass and with limits.
 
 /// How much a JSON text may ask of its reader.
@@ -171,7 +171,9 @@ private struct JSONReader {
     mutating func number() throws(FormatProblem) -> JSON {
         let start = position
         let negative = consume(UInt8(ascii: "-"))
-        guard position < bytes.count, isDigit(bytes[position]) else { throw problem("expected a digit in a JSON number") }
+        guard position < bytes.count, isDigit(bytes[position]) else {
+            throw problem("expected a digit in a JSON number")
+        }
         if bytes[position] == UInt8(ascii: "0"), position + 1 < bytes.count, isDigit(bytes[position + 1]) {
             throw problem("a JSON number may not start with 0")
         }
@@ -195,11 +197,15 @@ private struct JSONReader {
             try digits()
         }
         if integral, fits {
-            if negative, magnitude <= UInt64(Int64.max) + 1 { return .integer(Int64(truncatingIfNeeded: 0 &- magnitude)) }
+            if negative, magnitude <= UInt64(Int64.max) + 1 {
+                return .integer(Int64(truncatingIfNeeded: 0 &- magnitude))
+            }
             if !negative, magnitude <= UInt64(Int64.max) { return .integer(Int64(magnitude)) }
         }
         let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
-        guard let value = Double(text), value.isFinite else { throw problem("JSON number \(text.prefix(40)) is out of range") }
+        guard let value = Double(text), value.isFinite else {
+            throw problem("JSON number \(text.prefix(40)) is out of range")
+        }
         return .number(value)
     }
 

@@ -12,8 +12,8 @@ package struct Timestamp: Sendable, Hashable, Comparable {
         self.nanoseconds = nanoseconds
     }
 
-    /// The moment that RFC 3339 text names, in any offset; nil when the text is not RFC 3339. A leap second counts as the
-    /// second before it; digits of the fraction beyond the ninth are dropped.
+    /// The moment that RFC 3339 text names, in any offset; nil when the text is not RFC 3339. A leap second counts as
+    /// the second before it; digits of the fraction beyond the ninth are dropped.
     package init?(rfc3339 text: String) {
         var reader = DigitReader(bytes: Array(text.utf8))
         guard let year = reader.number(4), reader.take("-"), let month = reader.number(2), reader.take("-"),
@@ -152,7 +152,9 @@ private struct DigitReader {
     }
 
     mutating func digit() -> Int? {
-        guard position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) else { return nil }
+        guard position < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[position]) else {
+            return nil
+        }
         defer { position += 1 }
         return Int(bytes[position] - UInt8(ascii: "0"))
     }

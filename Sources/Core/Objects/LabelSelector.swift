@@ -128,7 +128,8 @@ private struct SelectorScanner {
 
     mutating func word() -> String {
         let start = position
-        while position < characters.count, !characters[position].isWhitespace, !"=!,()<>".contains(characters[position]) {
+        while position < characters.count, !characters[position].isWhitespace, !"=!,()<>".contains(characters[position])
+        {
             position += 1
         }
         return String(characters[start..<position])

@@ -2,7 +2,8 @@
 
 import Formats
 
-/// A Kubernetes object as a tree. Nothing is lost by reading and writing one: fields that this program does not know stay.
+/// A Kubernetes object as a tree. Nothing is lost by reading and writing one: fields that this program does not know
+/// stay.
 package struct Object: Sendable, Hashable {
     package var tree: JSON
 
@@ -10,7 +11,10 @@ package struct Object: Sendable, Hashable {
 
     /// A fresh object of a resource.
     package init(_ resource: Resource, namespace: String = "", name: String) {
-        tree = ["apiVersion": .string(resource.apiVersion), "kind": .string(resource.kind), "metadata": ["name": .string(name)]]
+        tree = [
+            "apiVersion": .string(resource.apiVersion), "kind": .string(resource.kind),
+            "metadata": ["name": .string(name)],
+        ]
         if !namespace.isEmpty { self.namespace = namespace }
     }
 
@@ -45,7 +49,8 @@ package struct Object: Sendable, Hashable {
     package var generation: Int { tree["metadata", "generation"]?.integer ?? 0 }
     /// RFC 3339, or nil while the object has not been stored.
     package var creationTimestamp: String? { tree["metadata", "creationTimestamp"]?.string }
-    /// RFC 3339; present from the moment that a deletion was accepted and something still has to happen before it is gone.
+    /// RFC 3339; present from the moment that a deletion was accepted and something still has to happen before it is
+    /// gone.
     package var deletionTimestamp: String? { tree["metadata", "deletionTimestamp"]?.string }
     package var isTerminating: Bool { deletionTimestamp != nil }
     package var finalizers: [String] {

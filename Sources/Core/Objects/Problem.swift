@@ -147,7 +147,8 @@ package struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
         retryAfterSeconds = tree["details", "retryAfterSeconds"]?.integer
         causes = (tree["details", "causes"]?.array ?? []).map {
             Cause(
-                reason: $0["reason"]?.string ?? "", message: $0["message"]?.string ?? "", field: $0["field"]?.string ?? "")
+                reason: $0["reason"]?.string ?? "", message: $0["message"]?.string ?? "",
+                field: $0["field"]?.string ?? "")
         }
     }
 }

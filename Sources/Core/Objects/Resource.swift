@@ -1,7 +1,7 @@
 // What the API serves: a resource's names, scope and verbs. The full table is generated; see ResourceTable.
 
-/// A served resource in one version, as discovery describes it.
-package struct Resource: Hashable, Sendable {
+/// A served resource in one version, as discovery describes it. Two are equal when group, version and plural are.
+package struct Resource: Sendable {
     /// Empty for the core group.
     package var group: String
     package var version: String
@@ -14,7 +14,8 @@ package struct Resource: Hashable, Sendable {
     package var verbs: [String] = []
 
     package init(
-        group: String, version: String, kind: String, plural: String, singular: String? = nil, isNamespaced: Bool = true,
+        group: String, version: String, kind: String, plural: String, singular: String? = nil,
+        isNamespaced: Bool = true,
         shortNames: [String] = [], categories: [String] = [], verbs: [String] = []
     ) {
         self.group = group
@@ -42,6 +43,18 @@ package struct Resource: Hashable, Sendable {
         if let name { path += "/\(name)" }
         if let subresource { path += "/\(subresource)" }
         return path
+    }
+}
+
+extension Resource: Hashable {
+    package static func == (left: Resource, right: Resource) -> Bool {
+        left.plural == right.plural && left.group == right.group && left.version == right.version
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(group)
+        hasher.combine(version)
+        hasher.combine(plural)
     }
 }
 

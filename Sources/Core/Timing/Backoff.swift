@@ -15,8 +15,8 @@ package struct Backoff: Sendable, Hashable {
         self.jitter = jitter
     }
 
-    /// The delay after this many failures in a row, the first being 1. `random` in 0..<1 picks the jitter. Jitter may pass
-    /// the limit: it is there to spread callers that all reached it.
+    /// The delay after this many failures in a row, the first being 1. `random` in 0..<1 picks the jitter. Jitter may
+    /// pass the limit: it is there to spread callers that all reached it.
     package func delay(afterFailures failures: Int, random: Double = 0) -> Duration {
         guard failures > 0 else { return .zero }
         var delay = initial

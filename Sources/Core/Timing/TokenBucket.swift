@@ -23,7 +23,8 @@ package struct TokenBucket: Sendable {
         return true
     }
 
-    /// Takes a token that may still have to come and returns how long to wait for it. Callers queue up behind each other.
+    /// Takes a token that may still have to come and returns how long to wait for it. Callers queue up one behind the
+    /// other.
     package mutating func reserve(now: Duration) -> Duration {
         fill(now: now)
         tokens -= 1

@@ -2,9 +2,9 @@
 
 /// The work queue of a reconciler, after Kubernetes' `client-go/util/workqueue`.
 ///
-/// Promises: a key added while it waits is not queued twice; a key added while a worker has it is queued again when that
-/// worker is done; of several due times of a key the earliest counts. Time is a parameter: the span since a fixed moment
-/// that the shell chose.
+/// Promises: a key added while it waits is not queued twice; a key added while a worker has it is queued again when
+/// that worker is done; of several due times of a key the earliest counts. Time is a parameter: the span since a fixed
+/// moment that the shell chose.
 package struct WorkQueueMachine<Key: Hashable & Sendable>: Sendable {
     /// What a worker should do next.
     package enum Next: Sendable {
@@ -79,8 +79,8 @@ package struct WorkQueueMachine<Key: Hashable & Sendable>: Sendable {
         release(key)
     }
 
-    /// A worker failed: the key comes back after a delay that grows with its failures in a row. `random` in 0..<1 feeds the
-    /// back-off's jitter. Returns the delay.
+    /// A worker failed: the key comes back after a delay that grows with its failures in a row. `random` in 0..<1 feeds
+    /// the back-off's jitter. Returns the delay.
     @discardableResult
     package mutating func failed(_ key: Key, now: Duration, random: Double = 0) -> Duration {
         failures[key, default: 0] += 1
@@ -127,7 +127,8 @@ package struct WorkQueueMachine<Key: Hashable & Sendable>: Sendable {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child].due < heap[least].due {
+            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count && heap[child].due < heap[least].due
+            {
                 least = child
             }
             if least == parent { return }
