@@ -1,0 +1,75 @@
+// Files and functions stay small: a limit for all, and a ratchet for the few that are over it today.
+
+import Testing
+
+@Suite struct SizeTests {
+    static let fileLimit = 340
+    static let functionLimit = 70
+    static let lineLimit = 120
+
+    /// Files that were over the limit when it was drawn, with the length they may not exceed. Only ever shrink this.
+    static let fileRatchet: [String: Int] = [:]
+
+    @Test func filesAreShort() {
+        for file in SourceTree.sources where !file.isGenerated {
+            let limit = Self.fileRatchet[file.path] ?? Self.fileLimit
+            #expect(file.lines.count <= limit, "\(file.path) has \(file.lines.count) lines, limit \(limit)")
+        }
+    }
+
+    @Test func functionsAreShort() {
+        for file in SourceTree.sources where !file.isGenerated {
+            for function in functions(of: file) {
+                #expect(
+                    function.length <= Self.functionLimit,
+                    "\(file.path):\(function.line) \(function.name) has \(function.length) lines")
+            }
+        }
+    }
+
+    @Test func linesAreShort() {
+        for file in SourceTree.swiftFiles where !file.isGenerated {
+            for (number, line) in file.lines.enumerated() where line.count > Self.lineLimit {
+                // A long URL or pattern cannot be broken.
+                if line.contains("https://") || line.contains(".matches(of: /") { continue }
+                Issue.record("\(file.path):\(number + 1) is \(line.count) columns wide")
+            }
+        }
+    }
+
+    @Test func everyFileSaysWhatItIsFor() {
+        for file in SourceTree.sources {
+            #expect(file.lines.first?.hasPrefix("// ") == true, "\(file.path) does not open with its purpose")
+        }
+    }
+
+    @Test func everyRoomHasAReadMe() {
+        let paths = Set(SourceTree.texts.map(\.path))
+        for room in SourceTree.rooms {
+            let page = SourceTree.texts.first { $0.path.hasSuffix("/\(room.name)/README.md") }
+            #expect(page.map { $0.lines.count > 5 } == true, "\(room.name) has no README to speak of")
+        }
+        #expect(paths.contains("README.md"))
+    }
+
+    private struct Function {
+        let name: String
+        let line: Int
+        let length: Int
+    }
+
+    /// Functions by indentation: from `func name(` or `init(` to the first closing brace in the same column.
+    private func functions(of file: SourceFile) -> [Function] {
+        var found: [Function] = []
+        let lines = file.lines
+        for (start, line) in lines.enumerated() {
+            guard let match = line.firstMatch(of: /^(\s*)(?:[@\w()]+ )*(?:func (\w+)|init[?]?\()/) else { continue }
+            let closing = match.1 + "}"
+            guard line.hasSuffix("{") || lines[start...].prefix(8).contains(where: { $0.hasSuffix("{") }) else { continue }
+            if let end = lines[start...].firstIndex(where: { $0 == closing }) {
+                found.append(Function(name: String(match.2 ?? "init"), line: start + 1, length: end - start + 1))
+            }
+        }
+        return found
+    }
+}

@@ -1,0 +1,45 @@
+# Every way to build, try and test Mangrove. `make demo` and `make test` do their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+DEBUG := .build/debug/mangrove
+RELEASE := .build/release/mangrove
+VENV := .venv
+ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: help setup build release demo test test-unit test-clients bench format clean
+
+help: ## List the targets.
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what building and testing need (system packages, Python clients), saying what.
+	@scripts/setup
+
+build: ## Build for development.
+	swift build --product mangrove
+
+release: setup ## Build for use; takes minutes the first time.
+	swift build -c release --product mangrove
+
+demo: release ## Run the hybrid shop and roll it under load; KEEP=1 leaves it running.
+	$(ROOT) examples/shop/demo --mangrove $(RELEASE) --python $(VENV)/bin/python $(if $(KEEP),--keep)
+
+test: setup test-unit ## Everything CI runs.
+
+test-unit: ## The machines and rooms, in process.
+	swift build --build-tests
+	swift test --skip-build
+
+test-clients: ## The real clients against the real binary.
+	swift build --product mangrove
+	$(ROOT) env MANGROVE=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/Clients
+
+bench: release ## Print a table of measurements, with peers in the same run.
+	$(ROOT) $(VENV)/bin/python Benchmarks/bench.py --mangrove $(RELEASE)
+
+format: ## Lay out the Swift sources by .swift-format.
+	swift format --in-place --recursive --parallel Sources Tests Package.swift
+
+clean: ## Remove build products.
+	rm -rf .build $(VENV)
