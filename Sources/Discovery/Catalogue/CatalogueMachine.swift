@@ -35,6 +35,8 @@ package struct CatalogueMachine: Sendable {
         var lastBeat: ContinuousClock.Instant
         /// Later declarations of the same instance win over earlier ones.
         var order: UInt64
+
+        var rank: (Int, UInt64) { (instance.lifetime.holder.isEmpty ? 0 : 1, order) }
     }
 
     struct Entry: Sendable {
@@ -215,16 +217,9 @@ package struct CatalogueMachine: Sendable {
         let key = RecordKey(instance)
         if !key.holder.isEmpty {
             // What was adopted after a restart, or declared with beats before, has its writer back on a connection.
-            let supersedes = entries[service]?.records.keys.contains {
-                $0.origin == key.origin && $0.holder.isEmpty && $0.address == key.address && $0.port == key.port
-                    && $0.cluster == key.cluster
-            }
-            if supersedes == true {
-                remove(from: service) {
-                    $0.origin == key.origin && $0.holder.isEmpty && $0.address == key.address && $0.port == key.port
-                        && $0.cluster == key.cluster
-                }
-            }
+            var leased = key
+            leased.holder = ""
+            remove(from: service) { $0 == leased }
         }
         version += 1
         let record = Record(instance: instance, lastBeat: now, order: version)
@@ -253,12 +248,12 @@ package struct CatalogueMachine: Sendable {
     }
 
     private static func visible(_ records: [RecordKey: Record], without withdrawn: Set<String>) -> [Instance] {
-        // The same instance declared over two connections is one: the later word counts.
+        // The same instance declared twice is one: a connection's word counts more than a lease, the later one more.
         var latest: [RecordKey: Record] = [:]
         for (key, record) in records where !withdrawn.contains(key.address) {
             var place = key
             place.holder = ""
-            if let other = latest[place], other.order > record.order { continue }
+            if let other = latest[place], other.rank > record.rank { continue }
             latest[place] = record
         }
         return latest.values.map(\.instance).sorted {

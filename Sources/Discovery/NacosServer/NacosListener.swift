@@ -1,0 +1,58 @@
+// The Nacos interface of the catalogue: the HTTP open API and gRPC, as one service to run.
+
+import Catalogue
+import Logging
+import Synchronization
+
+/// Where a listener listens.
+package struct ListeningAddress: Hashable, Sendable, CustomStringConvertible {
+    package var host: String
+    package var port: Int
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    package var description: String { "\(host):\(port)" }
+}
+
+/// Serves real Nacos clients from the catalogue.
+///
+/// Clients dial gRPC at the HTTP port + 1000 and cannot be told otherwise (`NacosListener.grpcPortOffset`).
+package struct NacosListener: Sendable {
+    package static let grpcPortOffset = 1_000
+
+    private let http: HTTPListener
+    private let grpc: GRPCListener
+    private let onListening: @Sendable () async -> Void
+
+    /// `onListening` is called once when both addresses are bound; only IPv4 addresses for gRPC.
+    package init(
+        catalogue: ServiceCatalogue, httpAddress: ListeningAddress, grpcAddress: ListeningAddress, logger: Logger,
+        onListening: @escaping @Sendable () async -> Void = {}
+    ) {
+        http = HTTPListener(api: OpenAPI(catalogue: catalogue), address: httpAddress, logger: logger)
+        grpc = GRPCListener(
+            catalogue: catalogue, connections: ConnectionTable(), address: grpcAddress, logger: logger)
+        self.onListening = onListening
+    }
+
+    /// Serves until cancelled; throws when an address cannot be bound.
+    package func run() async throws {
+        let bound = Mutex(0)
+        let oneMoreBound: @Sendable () async -> Void = { [onListening] in
+            let count = bound.withLock { count in
+                count += 1
+                return count
+            }
+            if count == 2 { await onListening() }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await http.run(onListening: oneMoreBound) }
+            group.addTask { try await grpc.run(onListening: oneMoreBound) }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+}

@@ -1,0 +1,133 @@
+"""The real Nacos gRPC client (nacos-sdk-python 3.x) against a running server; MANGROVE_NACOS is its HTTP host:port."""
+
+import asyncio
+import os
+import tempfile
+import time
+import uuid
+
+import pytest
+from v2.nacos import (
+    BatchRegisterInstanceParam, ClientConfigBuilder, ConfigParam, DeregisterInstanceParam, GRPCConfig,
+    ListInstanceParam, ListServiceParam, NacosConfigService, NacosException, NacosNamingService,
+    RegisterInstanceParam, SubscribeServiceParam)
+
+SERVER = os.environ.get("MANGROVE_NACOS", "127.0.0.1:8848")
+PATIENCE = 5.0
+
+
+def config():
+    directory = tempfile.mkdtemp(prefix="nacos-")
+    built = (ClientConfigBuilder().server_address(SERVER).log_level("WARNING").cache_dir(directory).log_dir(directory)
+             .grpc_config(GRPCConfig(grpc_timeout=5000)).build())
+    # Left alone, this client acknowledges an empty list but keeps what it had.
+    built.set_update_cache_when_empty(True)
+    return built
+
+
+def run(coroutine):
+    asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+async def client():
+    return await NacosNamingService.create_naming_service(config())
+
+
+async def until(condition, what):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"not within {PATIENCE} s: {what}")
+
+
+async def ports(naming, service):
+    hosts = await naming.list_instances(ListInstanceParam(service_name=service, subscribe=False, healthy_only=None))
+    return sorted(host.port for host in hosts)
+
+
+def name():
+    return "test-" + uuid.uuid4().hex[:8]
+
+
+class Follower:
+    """Remembers every list that was pushed."""
+
+    def __init__(self):
+        self.ports = None
+
+    async def __call__(self, hosts):
+        self.ports = sorted(host.port for host in hosts)
+
+
+def test_register_find_and_deregister():
+    async def scenario():
+        service = name()
+        provider, consumer = await client(), await client()
+        assert await provider.register_instance(RegisterInstanceParam(
+            service_name=service, ip="10.1.0.7", port=8080, weight=2.5, metadata={"zone": "a"}))
+        hosts = await consumer.list_instances(
+            ListInstanceParam(service_name=service, subscribe=False, healthy_only=True))
+        assert [(h.ip, h.port, h.weight, h.metadata, h.clusterName) for h in hosts] == [
+            ("10.1.0.7", 8080, 2.5, {"zone": "a"}, "DEFAULT")]
+        assert hosts[0].instanceId == f"10.1.0.7#8080#DEFAULT#DEFAULT_GROUP@@{service}"
+        listed = await consumer.list_services(ListServiceParam(page_size=500, namespace_id="public"))
+        assert service in listed.services
+        assert await provider.deregister_instance(
+            DeregisterInstanceParam(service_name=service, ip="10.1.0.7", port=8080))
+        assert await ports(consumer, service) == []
+        await provider.shutdown()
+        await consumer.shutdown()
+    run(scenario())
+
+
+def test_subscriber_is_pushed_every_change():
+    async def scenario():
+        service = name()
+        provider, consumer = await client(), await client()
+        follower = Follower()
+        await consumer.subscribe(SubscribeServiceParam(service_name=service, subscribe_callback=follower))
+        await provider.register_instance(RegisterInstanceParam(service_name=service, ip="10.1.0.7", port=1))
+        await until(lambda: follower.ports == [1], "push of the first instance")
+        await provider.batch_register_instances(BatchRegisterInstanceParam(service_name=service, instances=[
+            RegisterInstanceParam(service_name=service, ip="10.1.0.7", port=port) for port in (2, 3)]))
+        await until(lambda: follower.ports == [2, 3], "push of the batch")
+        await provider.shutdown()
+        await until(lambda: follower.ports == [], "push of the end of the provider's connection")
+        await consumer.shutdown()
+    run(scenario())
+
+
+def test_clusters_are_told_apart():
+    async def scenario():
+        service = name()
+        provider, consumer = await client(), await client()
+        await provider.batch_register_instances(BatchRegisterInstanceParam(service_name=service, instances=[
+            RegisterInstanceParam(service_name=service, ip="10.1.0.7", port=1, cluster_name="east"),
+            RegisterInstanceParam(service_name=service, ip="10.1.0.7", port=2, cluster_name="west")]))
+        hosts = await consumer.list_instances(ListInstanceParam(
+            service_name=service, clusters=["west"], subscribe=False, healthy_only=None))
+        assert [(h.port, h.clusterName) for h in hosts] == [(2, "west")]
+        await provider.shutdown()
+        await consumer.shutdown()
+    run(scenario())
+
+
+def test_what_is_not_served_is_refused_and_the_connection_lives():
+    async def scenario():
+        service = name()
+        naming = await client()
+        with pytest.raises(NacosException, match="not served"):
+            await naming.register_instance(RegisterInstanceParam(
+                service_name=service, ip="10.1.0.7", port=1, ephemeral=False))
+        assert await naming.register_instance(RegisterInstanceParam(service_name=service, ip="10.1.0.7", port=1))
+        await naming.shutdown()
+        configuration = await NacosConfigService.create_config_service(config())
+        with pytest.raises(NacosException, match="not served"):
+            await configuration.publish_config(ConfigParam(data_id=name(), group="DEFAULT_GROUP", content="a=1"))
+        await configuration.shutdown()
+    run(scenario())
