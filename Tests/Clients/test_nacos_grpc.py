@@ -79,7 +79,10 @@ def test_register_find_and_deregister():
         assert service in listed.services
         assert await provider.deregister_instance(
             DeregisterInstanceParam(service_name=service, ip="10.1.0.7", port=8080))
-        assert await ports(consumer, service) == []
+
+        async def is_gone():
+            return await ports(consumer, service) == []
+        await until(is_gone, "push of the end of the instance")
         await provider.shutdown()
         await consumer.shutdown()
     run(scenario())
