@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -13,7 +15,7 @@ from v2.nacos import (
     RegisterInstanceParam, SubscribeServiceParam)
 
 SERVER = os.environ.get("MANGROVE_NACOS", "127.0.0.1:8848")
-PATIENCE = 5.0
+PATIENCE = 10.0
 
 
 def config():
@@ -133,4 +135,38 @@ def test_what_is_not_served_is_refused_and_the_connection_lives():
         with pytest.raises(NacosException, match="not served"):
             await configuration.publish_config(ConfigParam(data_id=name(), group="DEFAULT_GROUP", content="a=1"))
         await configuration.shutdown()
+    run(scenario())
+
+
+PROVIDER = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[1])
+import test_nacos_grpc as shared
+async def main():
+    naming = await shared.client()
+    await naming.register_instance(shared.RegisterInstanceParam(service_name=sys.argv[2], ip="10.1.0.7", port=1))
+    print("registered", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+def test_a_killed_provider_is_gone_at_once():
+    async def scenario():
+        service = name()
+        consumer = await client()
+        follower = Follower()
+        await consumer.subscribe(SubscribeServiceParam(service_name=service, subscribe_callback=follower))
+        provider = subprocess.Popen(
+            [sys.executable, "-c", PROVIDER, os.path.dirname(os.path.abspath(__file__)), service],
+            stdout=subprocess.PIPE)
+        try:
+            await until(lambda: follower.ports == [1], "push of the provider")
+        finally:
+            provider.kill()
+            provider.wait()
+        killed = time.monotonic()
+        await until(lambda: follower.ports == [], "push of the provider's end")
+        assert time.monotonic() - killed < 2
+        await consumer.shutdown()
     run(scenario())

@@ -42,34 +42,83 @@ private func freePort() async throws -> Int {
     return 0
 }
 
+/// Runs the listener on free ports while the body runs.
+private func withListener(
+    _ catalogue: ServiceCatalogue, _ body: @Sendable (_ port: Int) async throws -> Void
+) async throws {
+    let port = try await freePort()
+    var quiet = Logger(label: "nacos")
+    quiet.logLevel = .critical
+    let (listening, bound) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
+    let listener = NacosListener(
+        catalogue: catalogue, httpAddress: ListeningAddress(host: "127.0.0.1", port: port),
+        grpcAddress: ListeningAddress(host: "127.0.0.1", port: port + NacosListener.grpcPortOffset), logger: quiet,
+        onListening: { bound.yield() })
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await listener.run() }
+        group.addTask { try await catalogue.run() }
+        for await _ in listening { break }
+        try await body(port)
+        group.cancelAll()
+        while let result = await group.nextResult() { _ = result }
+    }
+}
+
+/// `MANGROVE_PYTHON_NACOS_GRPC` has nacos-sdk-python 3.x, `MANGROVE_PYTHON_NACOS_HTTP` has 1.x; both have pytest.
 @Suite struct ForeignClientTests {
-    /// `MANGROVE_PYTHON_NACOS_GRPC` has nacos-sdk-python 3.x, `MANGROVE_PYTHON_NACOS_HTTP` has 1.x; both have pytest.
     @Test(arguments: [
         ("MANGROVE_PYTHON_NACOS_GRPC", "Tests/Clients/test_nacos_grpc.py"),
         ("MANGROVE_PYTHON_NACOS_HTTP", "Tests/Clients/test_nacos_http.py"),
     ])
     func realClientsAreServed(_ variable: String, _ script: String) async throws {
         guard let python = environment(variable) else { return }
-        let port = try await freePort()
-        let catalogue = ServiceCatalogue(sources: [])
-        var quiet = Logger(label: "nacos")
-        quiet.logLevel = .critical
-        let (listening, bound) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
-        let listener = NacosListener(
-            catalogue: catalogue, httpAddress: ListeningAddress(host: "127.0.0.1", port: port),
-            grpcAddress: ListeningAddress(host: "127.0.0.1", port: port + NacosListener.grpcPortOffset),
-            logger: quiet, onListening: { bound.yield() })
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await listener.run() }
-            group.addTask { try await catalogue.run() }
-            for await _ in listening { break }
+        try await withListener(ServiceCatalogue(sources: [])) { port in
             let status = try await run(
-                [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", script],
+                [python, "-m", "pytest", "-q", "-x", "--durations=5", "-p", "no:cacheprovider", script],
                 adding: "MANGROVE_NACOS=127.0.0.1:\(port)")
             #expect(status == 0)
-            group.cancelAll()
-            while let result = await group.nextResult() { _ = result }
         }
-        #expect(catalogue.services().allSatisfy { $0.name.hasPrefix("test-") })
+    }
+
+    private static let follower = """
+        import asyncio, sys
+        sys.path.insert(0, "Tests/Clients")
+        import test_nacos_grpc as shared
+        async def main():
+            naming, follower = await shared.client(), shared.Follower()
+            await naming.subscribe(shared.SubscribeServiceParam(service_name="orders", subscribe_callback=follower))
+            await shared.until(lambda: follower.ports == [1, 2], "both pods")
+            await naming.register_instance(shared.RegisterInstanceParam(service_name="ready", ip="10.9.0.9", port=1))
+            await shared.until(lambda: follower.ports == [2], "the pod that stays")
+            await shared.until(lambda: follower.ports == [2, 3], "the pod that came")
+            await naming.shutdown()
+        asyncio.run(main())
+        """
+
+    /// Acknowledged before gone: the wait for a withdrawn pod ends when the real client has taken in the push.
+    @Test func aWithdrawnPodIsWaitedForUntilTheRealClientKnows() async throws {
+        guard let python = environment("MANGROVE_PYTHON_NACOS_GRPC") else { return }
+        let catalogue = ServiceCatalogue(sources: [.kubernetes])
+        let orders = ServiceName(name: "orders")
+        func pods(_ numbers: [Int]) -> [Instance] {
+            numbers.map { Instance(address: "10.0.0.\($0)", port: $0, lifetime: .kubernetes, origin: .kubernetes) }
+        }
+        catalogue.replace(pods([1, 2]), of: .kubernetes, as: orders)
+        catalogue.sourceSynced(.kubernetes)
+        let feed = catalogue.changes()
+        try await withListener(catalogue) { port in
+            async let status = run([python, "-c", Self.follower], adding: "MANGROVE_NACOS=127.0.0.1:\(port)")
+            while catalogue.snapshot(of: ServiceName(name: "ready")).isEmpty { _ = await feed.next() }
+            #expect(catalogue.outstanding(address: "10.0.0.1").count == 1)
+            let clock = ContinuousClock()
+            let waited = await clock.measure {
+                catalogue.withdraw(address: "10.0.0.1")
+                await catalogue.waitUntilAcknowledged(address: "10.0.0.1")
+            }
+            print("a real client acknowledged after", waited)
+            #expect(catalogue.outstanding(address: "10.0.0.1").isEmpty)
+            catalogue.replace(pods([1, 2, 3]), of: .kubernetes, as: orders)
+            #expect(try await status == 0)
+        }
     }
 }
