@@ -103,7 +103,9 @@ import Testing
 }
 
 @Suite struct OpenAPITests {
-    private func ask(_ catalogue: ServiceCatalogue, _ method: String, _ path: String, _ query: String) async -> OpenAPIResponse {
+    private func ask(
+        _ catalogue: ServiceCatalogue, _ method: String, _ path: String, _ query: String
+    ) async -> OpenAPIResponse {
         await OpenAPI(catalogue: catalogue).answer(
             OpenAPIRequest(method: method, path: path, parameters: FormParameters(query), peer: "10.0.0.9"))
     }
@@ -114,7 +116,8 @@ import Testing
         catalogue.replace([pod], of: .kubernetes, as: ServiceName(name: "orders"))
         let query = "serviceName=orders&ip=10.1.0.2&port=80&clusterName=None&ephemeral=True"
         #expect(await ask(catalogue, "POST", "/nacos/v1/ns/instance", query) == .text("ok"))
-        let list = try JSON(parsing: await ask(catalogue, "GET", "/nacos/v1/ns/instance/list", "serviceName=orders").body)
+        let answer = await ask(catalogue, "GET", "/nacos/v1/ns/instance/list", "serviceName=orders")
+        let list = try JSON(parsing: answer.body)
         #expect(list["name"]?.string == "DEFAULT_GROUP@@orders")
         #expect(list["hosts"]?.array?.compactMap { $0["ip"]?.string } == ["10.1.0.2", "10.1.0.1"])
     }

@@ -13,7 +13,7 @@ package enum CatalogueAction: Hashable, Sendable {
 /// A record's place: one writer's word about one address, port and cluster of a service.
 struct RecordKey: Hashable, Sendable {
     var origin: Origin
-    /// The connection that holds it, or empty. Two connections may declare the same instance; the last one standing counts.
+    /// The connection that holds it, or empty. Two connections may declare the same instance, which then outlives either.
     var holder: String
     var address: String
     var port: Int
@@ -257,7 +257,8 @@ package struct CatalogueMachine: Sendable {
             latest[place] = record
         }
         return latest.values.map(\.instance).sorted {
-            ($0.address, $0.port, $0.origin.rawValue, $0.cluster) < ($1.address, $1.port, $1.origin.rawValue, $1.cluster)
+            ($0.address, $0.port, $0.origin.rawValue, $0.cluster)
+                < ($1.address, $1.port, $1.origin.rawValue, $1.cluster)
         }
     }
 }

@@ -61,7 +61,8 @@ package final class ChangeFeed: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isReady = state.withLock { state in
-                    guard state.names.isEmpty, !state.overflowed, !Task.isCancelled, state.reader == nil else { return true }
+                    let isEmpty = state.names.isEmpty && !state.overflowed
+                    guard isEmpty, !Task.isCancelled, state.reader == nil else { return true }
                     state.reader = continuation
                     return false
                 }

@@ -33,7 +33,8 @@ package final class ServiceCatalogue: Sendable {
 
     /// `sources` are the origins that will call `sourceSynced` once; without any the catalogue is complete at once.
     package init(
-        sources: Set<Origin>, firstVersion: UInt64 = WallClock.milliseconds(), limits: CatalogueLimits = CatalogueLimits()
+        sources: Set<Origin>, firstVersion: UInt64 = WallClock.milliseconds(),
+        limits: CatalogueLimits = CatalogueLimits()
     ) {
         self.limits = limits
         state = Mutex(State(machine: CatalogueMachine(sources: sources, firstVersion: firstVersion, limits: limits)))
@@ -174,7 +175,7 @@ package final class ServiceCatalogue: Sendable {
         state.withLock { $0.machine.subscriptions.subscribers(of: service) }
     }
 
-    /// What the subscriber must be sent now, noted as told; nil when there is nothing new or the picture is not complete.
+    /// What the subscriber must be sent now, noted as told; nil when nothing is new or the picture is not complete.
     /// With `again`, the newest view is also given when it was sent but not acknowledged.
     package func tell(_ subscriber: SubscriberID, of service: ServiceName, again: Bool = false) -> ServiceSnapshot? {
         perform { $0.toldNext(subscriber, of: service, again: again) }
@@ -242,7 +243,8 @@ package final class ServiceCatalogue: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isDone = state.withLock { state in
-                    let isDone = address.map { state.machine.outstanding(address: $0).isEmpty } ?? state.machine.isComplete
+                    let machine = state.machine
+                    let isDone = address.map { machine.outstanding(address: $0).isEmpty } ?? machine.isComplete
                     guard !isDone, !Task.isCancelled else { return true }
                     state.waiting[key] = Waiting(address: address, continuation: continuation)
                     return false

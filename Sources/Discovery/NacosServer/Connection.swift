@@ -68,8 +68,7 @@ final class Connection: Sendable {
         return nil
     }
 
-    /// The pump looks for a step after each wake, and one that is not asleep looks before it sleeps; `nextStep` is called
-    /// by one task only.
+    /// Sleeps unless there is a step already, so that no wake is missed; only the pump's one task comes here.
     private func sleep() async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in

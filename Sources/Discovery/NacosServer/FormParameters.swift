@@ -11,7 +11,8 @@ struct FormParameters: Sendable, Hashable {
         for text in texts {
             for pair in text.utf8.split(separator: UInt8(ascii: "&"), maxSplits: Self.limit) {
                 let parts = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-                guard let name = parts.first.map({ Self.decoded($0) }), !name.isEmpty, values[name] == nil else { continue }
+                let name = parts.first.map { Self.decoded($0) } ?? ""
+                guard !name.isEmpty, values[name] == nil else { continue }
                 values[name] = parts.count > 1 ? Self.decoded(parts[1]) : ""
             }
         }

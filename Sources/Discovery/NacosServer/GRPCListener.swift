@@ -26,7 +26,7 @@ struct GRPCListener: Sendable {
     /// Serves until cancelled; `onListening` is told the address once it is bound.
     func run(onListening: @escaping @Sendable () async -> Void) async throws {
         let transport = Transport(
-            address: .ipv4(host: address.host, port: address.port), transportSecurity: .plaintext,
+            address: socketAddress, transportSecurity: .plaintext,
             config: .defaults { config in
                 config.rpc.maxRequestPayloadSize = Self.largestMessageBytes
                 config.connection.keepalive.time = .seconds(Self.keepaliveSeconds)
@@ -46,6 +46,14 @@ struct GRPCListener: Sendable {
             }
             defer { group.cancelAll() }
             try await group.next()
+        }
+    }
+
+    private var socketAddress: SocketAddress {
+        switch address.host {
+        case "localhost": .ipv4(host: "127.0.0.1", port: address.port)
+        case let host where host.contains(":"): .ipv6(host: host, port: address.port)
+        case let host: .ipv4(host: host, port: address.port)
         }
     }
 
@@ -109,7 +117,8 @@ struct GRPCListener: Sendable {
                 break  // answers to nothing that this server asks; harmless
             default:
                 logger.warning(
-                    "nacos stream message of unknown type", metadata: ["type": .string(String(payload.type.prefix(80)))])
+                    "nacos stream message of unknown type",
+                    metadata: ["type": .string(String(payload.type.prefix(80)))])
             }
         }
     }

@@ -49,7 +49,9 @@ struct NacosInstance: Sendable {
         enabled = parameters.flag("enabled") ?? parameters.flag("enable") ?? true
         ephemeral = parameters.flag("ephemeral") ?? true
         cluster = NacosNames.cluster(parameters["clusterName"] ?? parameters["cluster"])
-        if let text = parameters["metadata"], !text.isEmpty, text != "None" { metadata = try Self.metadata(parsing: text) }
+        if let text = parameters["metadata"], !text.isEmpty, text != "None" {
+            metadata = try Self.metadata(parsing: text)
+        }
         try check()
     }
 

@@ -27,7 +27,7 @@ package struct NacosListener: Sendable {
     private let grpc: GRPCListener
     private let onListening: @Sendable () async -> Void
 
-    /// `onListening` is called once when both addresses are bound; only IPv4 addresses for gRPC.
+    /// `onListening` is called once when both addresses are bound. Hosts are IP addresses or `localhost`.
     package init(
         catalogue: ServiceCatalogue, httpAddress: ListeningAddress, grpcAddress: ListeningAddress, logger: Logger,
         onListening: @escaping @Sendable () async -> Void = {}

@@ -27,8 +27,10 @@ enum NacosNames {
 
     /// Empty, absent and `public` are the same.
     static func catalogueNamespace(_ namespace: String?) -> String {
-        guard let namespace, !namespace.isEmpty, namespace != publicNamespace else { return ServiceName.defaultNamespace }
-        return namespace
+        switch namespace ?? "" {
+        case "", publicNamespace: return ServiceName.defaultNamespace
+        case let other: return other
+        }
     }
 
     static func grouped(_ service: ServiceName) -> String { service.group + groupSeparator + service.name }
@@ -64,6 +66,8 @@ enum NacosNames {
             default: byte >= 0x80
             }
         }
-        guard isLegal else { throw .invalid("Param '\(parameter)' is illegal, illegal characters should not appear in the param.") }
+        guard isLegal else {
+            throw .invalid("Param '\(parameter)' is illegal, illegal characters should not appear in the param.")
+        }
     }
 }

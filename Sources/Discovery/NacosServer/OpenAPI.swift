@@ -193,7 +193,8 @@ struct OpenAPI: Sendable {
             "namespaceId": .string(
                 service.namespace == ServiceName.defaultNamespace ? NacosNames.publicNamespace : service.namespace),
             "protectThreshold": .number(0), "metadata": [:], "selector": ["type": "none"],
-            "clusters": .array(clusters.map { ["name": .string($0), "metadata": [:], "healthChecker": ["type": "NONE"]] }),
+            "clusters": .array(
+                clusters.map { ["name": .string($0), "metadata": [:], "healthChecker": ["type": "NONE"]] }),
         ]
     }
 

@@ -98,7 +98,9 @@ private struct WireReader {
             return .other
         case 2:
             let length = try varint()
-            guard length <= UInt64(rest.count) else { throw PayloadProblem(description: "a field is longer than its message") }
+            guard length <= UInt64(rest.count) else {
+                throw PayloadProblem(description: "a field is longer than its message")
+            }
             return .bytes(number: Int(truncatingIfNeeded: tag >> 3), try take(Int(length)))
         case 5:
             _ = try take(4)
@@ -117,7 +119,9 @@ private struct WireReader {
     private mutating func varint() throws(PayloadProblem) -> UInt64 {
         var value: UInt64 = 0
         for shift in stride(from: UInt64(0), to: 64, by: 7) {
-            guard let byte = rest.popFirst() else { throw PayloadProblem(description: "the message ends within a number") }
+            guard let byte = rest.popFirst() else {
+                throw PayloadProblem(description: "the message ends within a number")
+            }
             value |= UInt64(byte & 0x7f) << shift
             if byte & 0x80 == 0 { return value }
         }
