@@ -30,7 +30,7 @@ import Testing
 
     @Test func nothingIsExportedBeyondThePackage() {
         for file in SourceTree.sources {
-            for (number, line) in file.lines.enumerated() where line.contains(/^\s*(public|open) /) {
+            for (number, line) in file.lines.enumerated() where line.contains(#/^\s*(public|open) /#) {
                 Issue.record("\(file.path):\(number + 1) is public; rooms talk through package")
             }
         }

@@ -13,7 +13,7 @@ package enum CatalogueAction: Hashable, Sendable {
 /// A record's place: one writer's word about one address, port and cluster of a service.
 struct RecordKey: Hashable, Sendable {
     var origin: Origin
-    /// The connection that holds it, or empty. Two connections may declare the same instance, which then outlives either.
+    /// The connection that holds it, or empty. An instance that two connections declare outlives either.
     var holder: String
     var address: String
     var port: Int
