@@ -12,7 +12,7 @@ let rooms: [Target] = [
     room("Watching", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage"),
     room("Access", in: "Cluster", uses: "Formats", "Objects", parts: .x509, .crypto, .log),
     room("APIServer", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access",
-         parts: .hummingbird, .hummingbirdTLS, .hummingbirdHTTP2, .httpTypes, .nio, .nioSSL, .log),
+         parts: .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .nio, .nioSSL, .log),
     room("Client", in: "Cluster", uses: "Formats", "Objects", "Timing",
          parts: .httpTypes, .asyncHTTPClient, .nio, .nioSSL, .log),
     room("Reconciling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", parts: .log),
@@ -123,6 +123,7 @@ struct Part {
     static var grpcNIO: Part { Part("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport") }
     static var httpTypes: Part { Part("HTTPTypes", "swift-http-types") }
     static var hummingbird: Part { Part("Hummingbird", "hummingbird") }
+    static var hummingbirdCore: Part { Part("HummingbirdCore", "hummingbird") }
     static var hummingbirdHTTP2: Part { Part("HummingbirdHTTP2", "hummingbird") }
     static var hummingbirdTLS: Part { Part("HummingbirdTLS", "hummingbird") }
     static var lifecycle: Part { Part("ServiceLifecycle", "swift-service-lifecycle") }

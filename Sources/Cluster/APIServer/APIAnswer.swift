@@ -1,0 +1,77 @@
+// What the API server hands back for a request, and the ports through which others stream into it.
+
+import HTTPTypes
+import Objects
+
+/// The head of an answer and its body, which may still be growing.
+package struct APIAnswer: Sendable {
+    package var response: HTTPResponse
+    package var body: Body
+
+    package init(response: HTTPResponse, body: Body) {
+        self.response = response
+        self.body = body
+    }
+
+    package enum Body: Sendable {
+        case bytes([UInt8])
+        case stream(any APIChunks)
+    }
+}
+
+/// Chunks of a streamed body in order.
+package protocol APIChunks: Sendable {
+    /// The next chunk, nil at the end. Called by one task at a time; cancelling that task ends the stream.
+    func next() async throws -> [UInt8]?
+}
+
+/// What the API server asks of the node that runs a pod.
+package protocol NodeAccess: Sendable {
+    /// The log of one container of a pod, from its first wanted byte; with `follow` the stream ends with the container.
+    func logs(namespace: String, pod: String, options: LogOptions) async throws(Problem) -> any APIChunks
+}
+
+/// The parameters of `pods/log`, as `v1.PodLogOptions` has them.
+package struct LogOptions: Sendable, Hashable {
+    /// Never empty: the API server fills in the only container.
+    package var container: String
+    package var follow = false
+    /// The instance before the current one.
+    package var previous = false
+    package var sinceSeconds: Int?
+    /// RFC 3339.
+    package var sinceTime: String?
+    /// Every line begins with its RFC 3339 time and a space.
+    package var timestamps = false
+    package var tailLines: Int?
+    package var limitBytes: Int?
+
+    package init(container: String) { self.container = container }
+}
+
+extension APIAnswer {
+    static func bytes(
+        _ bytes: [UInt8], code: Int = 200, contentType: String = "application/json"
+    ) -> APIAnswer {
+        var fields = HTTPFields()
+        fields[.contentType] = contentType
+        return APIAnswer(response: HTTPResponse(status: .init(code: code), headerFields: fields), body: .bytes(bytes))
+    }
+
+    static func text(_ text: String, code: Int = 200) -> APIAnswer {
+        bytes(Array(text.utf8), code: code, contentType: "text/plain; charset=utf-8")
+    }
+
+    static func problem(_ problem: Problem) -> APIAnswer {
+        var answer = bytes(problem.status.bytes, code: problem.code)
+        if let seconds = problem.retryAfterSeconds { answer.response.headerFields[.retryAfter] = String(seconds) }
+        return answer
+    }
+
+    static func stream(_ chunks: any APIChunks, contentType: String) -> APIAnswer {
+        var fields = HTTPFields()
+        fields[.contentType] = contentType
+        fields[.cacheControl] = "no-cache, private"
+        return APIAnswer(response: HTTPResponse(status: .ok, headerFields: fields), body: .stream(chunks))
+    }
+}

@@ -1,0 +1,115 @@
+// One request to a resource, taken apart, and how its answer is shown.
+
+import Formats
+import HTTPTypes
+import Objects
+
+/// A request whose resource is known.
+struct APICall: Sendable {
+    var request: HTTPRequest
+    var query: Query
+    var served: ServedResource
+    /// Empty across namespaces and for what has none.
+    var namespace: String
+    var name: String?
+    var body: [UInt8]
+
+    var resource: Resource { served.resource }
+    var strategy: any Strategy { served.strategy }
+
+    var accept: String? { request.headerFields[.accept] }
+    var contentType: String? { request.headerFields[.contentType] }
+
+    var methodNotAllowed: Problem {
+        Problem(
+            .methodNotAllowed,
+            "the server does not allow this method on the requested resource (\(request.method) \(resource.qualifiedName))")
+    }
+
+    /// Whether nothing may be kept; only the value All exists.
+    func isDryRun() throws(Problem) -> Bool {
+        let values = query.all("dryRun").filter { !$0.isEmpty }
+        if values.isEmpty { return false }
+        if values.allSatisfy({ $0 == "All" }) { return true }
+        throw .badRequest("Invalid value: dryRun: \(values.joined(separator: ",")): supported values: \"All\"")
+    }
+
+    /// The request's object, with null members gone and fields checked as `fieldValidation` says.
+    func decodedObject(kind: (apiVersion: String, kind: String)? = nil) throws(Problem) -> (object: Object, warnings: [String]) {
+        let document = try Negotiation.document(body, contentType: contentType)
+        guard document.value.object != nil else { throw .badRequest("the request body is not an object") }
+        return try checkedObject(document.value, duplicates: document.duplicates, kind: kind)
+    }
+
+    /// Checks a tree against its type: wrong kinds of values are refused, unknown fields go the way `fieldValidation` says.
+    func checkedObject(
+        _ tree: JSON, duplicates: [String] = [], kind: (apiVersion: String, kind: String)? = nil
+    ) throws(Problem) -> (object: Object, warnings: [String]) {
+        var tree = tree.withoutNulls
+        let kind = kind ?? (resource.apiVersion, resource.kind)
+        if (tree["apiVersion"]?.string ?? "").isEmpty { tree["apiVersion"] = .string(kind.apiVersion) }
+        if (tree["kind"]?.string ?? "").isEmpty { tree["kind"] = .string(kind.kind) }
+        guard tree["kind"]?.string == kind.kind, tree["apiVersion"]?.string == kind.apiVersion else {
+            let given = "\(tree["apiVersion"]?.string ?? "") \(tree["kind"]?.string ?? "")"
+            throw .badRequest("the object provided (\(given)) is not of the kind of this endpoint (\(kind.apiVersion) \(kind.kind))")
+        }
+        guard let type = Schema.type(apiVersion: kind.apiVersion, kind: kind.kind) else { return (Object(tree), []) }
+        let findings = Schema.findings(in: tree, of: type)
+        let version = kind.apiVersion.split(separator: "/").last ?? ""
+        let prefix = "\(kind.kind) in version \"\(version)\" cannot be handled as a \(kind.kind): "
+        if let mismatch = findings.mismatches.first {
+            throw .badRequest(
+                prefix + "json: cannot unmarshal \(mismatch.found) into field \(mismatch.path) of type \(mismatch.expected)")
+        }
+        let faults = findings.unknown.map { "unknown field \"\($0)\"" } + duplicates.map { "duplicate field \"\($0)\"" }
+        let object = findings.unknown.isEmpty ? Object(tree) : Object(Schema.pruned(tree, of: type))
+        switch query["fieldValidation"] {
+        case "Ignore": return (object, [])
+        case nil, "", "Warn": return (object, faults)
+        case "Strict":
+            if faults.isEmpty { return (object, []) }
+            throw .badRequest(prefix + "strict decoding error: " + faults.joined(separator: ", "))
+        case .some(let other):
+            throw .badRequest("fieldValidation: Unsupported value: \"\(other)\": supported values: \"Ignore\", \"Strict\", \"Warn\"")
+        }
+    }
+
+    /// Shows an object the way that the client asked for.
+    func answer(with object: Object, code: Int = 200, warnings: [String] = [], api: KubernetesAPI) throws(Problem) -> APIAnswer {
+        let presentation = try Negotiation.presentation(accept: accept, query: query)
+        let tree: JSON
+        switch presentation.representation {
+        case .object: tree = object.tree
+        case .partialMetadata: tree = PartialMetadata.tree(of: object)
+        case .table(let include):
+            let metadata: JSON = ["resourceVersion": .string(object.resourceVersion)]
+            tree = served.printer.table(of: [object], metadata: metadata, include: include, now: api.environment.now())
+        }
+        return .rendered(tree, presentation, code: code, warnings: warnings)
+    }
+}
+
+extension APIAnswer {
+    /// A tree in the form that was negotiated, with warnings as headers.
+    static func rendered(
+        _ tree: JSON, _ presentation: Presentation = .init(), code: Int = 200, warnings: [String] = []
+    ) -> APIAnswer {
+        let bytes = presentation.isYAML
+            ? Array(tree.yaml.utf8) : presentation.isPretty ? Array((tree.pretty(indent: 2) + "\n").utf8) : tree.bytes
+        var answer = APIAnswer.bytes(bytes, code: code, contentType: presentation.contentType)
+        for warning in warnings { answer.add(warning: warning) }
+        return answer
+    }
+
+    /// Adds a `Warning` header (RFC 7234 section 5.5, code 299), as client-go shows to people.
+    mutating func add(warning: String) {
+        var text = ""
+        for character in warning.unicodeScalars where character.value >= 0x20 && character.value < 0x7F {
+            if character == "\"" || character == "\\" { text += "\\" }
+            text.unicodeScalars.append(character)
+        }
+        if let name = HTTPField.Name("Warning") {
+            response.headerFields.append(HTTPField(name: name, value: "299 - \"\(text)\""))
+        }
+    }
+}

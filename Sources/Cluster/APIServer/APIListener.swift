@@ -1,0 +1,117 @@
+// The sockets of the API server: TLS with HTTP/1.1 and HTTP/2, client certificates optional.
+
+import Access
+import HTTPTypes
+import HummingbirdCore
+import HummingbirdHTTP2
+import Logging
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Objects
+
+/// Listens on one address and hands every request to the API with the identity of its sender.
+package final class APIListener: Sendable {
+    private let api: KubernetesAPI
+    private let authenticator: Authenticator
+    private let tls: TLSConfiguration
+    private let host: String
+    private let port: Int
+    private let logger: Logger
+
+    /// Port 0 takes any free one. Throws when the credentials cannot be read.
+    package init(
+        api: KubernetesAPI, credentials: Credentials, host: String = "0.0.0.0", port: Int = 6443, logger: Logger
+    ) throws {
+        self.api = api
+        self.host = host
+        self.port = port
+        self.logger = logger
+        authenticator = try Authenticator(credentials)
+        let chain = try NIOSSLCertificate.fromPEMBytes(Array(credentials.server.certificatePEM.utf8))
+        let key = try NIOSSLPrivateKey(bytes: Array(credentials.server.keyPEM.utf8), format: .pem)
+        let roots = try NIOSSLCertificate.fromPEMBytes(Array(credentials.authorityPEM.utf8))
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+        tls.minimumTLSVersion = .tlsv12
+        tls.certificateVerification = .optionalVerification
+        tls.trustRoots = .certificates(roots)
+        self.tls = tls
+    }
+
+    /// Serves until the task is cancelled; then running requests and watches end too. `bound` learns the port.
+    package func run(bound: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
+        let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls).buildServer(
+            configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger
+        ) { [self] request, writer, channel in
+            try await respond(to: request, writer, channel)
+        } onServerRunning: { [port] channel in
+            bound(channel.localAddress?.port ?? port)
+        }
+        try await server.run()
+    }
+
+    private func respond(to request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
+        let answer = await answer(to: request, channel)
+        var head = answer.response
+        switch answer.body {
+        case .bytes(let bytes):
+            head.headerFields[.contentLength] = String(bytes.count)
+            let isEmpty = bytes.isEmpty || request.method == .head || head.status == .notModified
+            try await writer.write(response: head, body: isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: bytes)))
+        case .stream(let chunks):
+            // The head goes out by itself: clients of a watch wait for it, not for the first event.
+            let body = try await writer.writeHead(head)
+            try await send(chunks, of: request, body)
+        }
+    }
+
+    /// Writes chunks until they end or the client goes away.
+    private func send(_ chunks: any APIChunks, of request: Request, _ body: consuming some ResponseBodyWriter) async throws {
+        nonisolated(unsafe) var body: any ResponseBodyWriter = body
+        try await request.body.consumeWithCancellationOnInboundClose { _ in
+            while let chunk = try await chunks.next() {
+                if !chunk.isEmpty { try await body.write(ByteBuffer(bytes: chunk)) }
+            }
+        }
+        try await body.finish(nil)
+    }
+
+    private func answer(to request: Request, _ channel: any Channel) async -> APIAnswer {
+        do {
+            let certificate = try await peerCertificate(of: channel)
+            let identity = try authenticator.identify(
+                certificate: certificate, authorization: request.headers[.authorization])
+            // A GET's body is left alone: for a stream it is what tells that the client has gone.
+            let body = request.method == .get || request.method == .head ? [] : try await read(request.body)
+            return await api.handle(request.head, body: body, identity: identity)
+        } catch let problem as Problem {
+            return .problem(problem)
+        } catch {
+            return .problem(.badRequest("the request could not be read: \(error)"))
+        }
+    }
+
+    private func read(_ body: RequestBody) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        for try await buffer in body {
+            bytes.append(contentsOf: buffer.readableBytesView)
+            if bytes.count > api.limits.bodyBytes {
+                throw Problem(.requestEntityTooLarge, "Request entity too large: limit is \(api.limits.bodyBytes)")
+            }
+        }
+        return bytes
+    }
+
+    /// The verified client certificate as DER; of an HTTP/2 stream it is its connection's.
+    private func peerCertificate(of channel: any Channel) async throws -> [UInt8]? {
+        let own = channel.nioSSL_peerCertificate()
+        let parent = channel.parent
+        let found = own.flatMapError { error in
+            parent?.nioSSL_peerCertificate() ?? channel.eventLoop.makeFailedFuture(error)
+        }
+        let certificate = try await found.get()
+        return try certificate?.toDERBytes()
+    }
+}

@@ -1,0 +1,50 @@
+// What every cluster begins with: its namespaces and the Service under which pods find the API.
+
+import Formats
+import Objects
+
+extension KubernetesAPI {
+    /// The namespaces that always are.
+    package static let firstNamespaces = ["default", "kube-node-lease", "kube-public", "kube-system"]
+
+    /// Creates what is missing of the first objects and makes the endpoints of the `kubernetes` Service say where the API
+    /// listens. To be called once at start, before anything else writes.
+    package func bootstrap(endpointAddress: String, port: Int) async throws {
+        for name in Self.firstNamespaces {
+            try await ensure(Object(.namespaces, name: name), of: .namespaces)
+        }
+        var service = Object(.services, namespace: "default", name: "kubernetes")
+        service.labels = ["component": "apiserver", "provider": "kubernetes"]
+        service.spec = [
+            "type": "ClusterIP", "clusterIP": .string(ServiceAddressMachine.apiServer),
+            "ports": [["name": "https", "port": 443, "protocol": "TCP", "targetPort": JSON(port)]],
+        ]
+        try await ensure(service, of: .services)
+        try await ensureEndpoints(address: endpointAddress, port: port)
+    }
+
+    private func ensureEndpoints(address: String, port: Int) async throws {
+        let ports: JSON = [["name": "https", "port": JSON(port), "protocol": "TCP"]]
+        var slice = Object(.endpointSlices, namespace: "default", name: "kubernetes")
+        slice.labels = ["kubernetes.io/service-name": "kubernetes"]
+        slice["addressType"] = "IPv4"
+        slice["endpoints"] = [["addresses": [.string(address)], "conditions": ["ready": true]]]
+        slice["ports"] = ports
+        try await ensure(slice, with: ["endpoints", "ports"], of: .endpointSlices)
+        var endpoints = Object(.endpoints, namespace: "default", name: "kubernetes")
+        endpoints.labels = ["endpointslice.kubernetes.io/skip-mirror": "true"]
+        endpoints["subsets"] = [["addresses": [["ip": .string(address)]], "ports": ports]]
+        try await ensure(endpoints, with: ["subsets"], of: .endpoints)
+    }
+
+    /// Creates an object, or gives the stored one these members.
+    private func ensure(_ object: Object, with members: [String], of resource: Resource) async throws {
+        try await ensure(object, of: resource)
+        guard let served = served.find(resource) else { return }
+        _ = try await change(resource, namespace: object.namespace, name: object.name) { old in
+            var new = old
+            for member in members { new[member] = object[member] }
+            return try amend(old, to: new, of: served)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+// Answers that are about the server itself: version, health, discovery and OpenAPI.
+
+import Formats
+import HTTPTypes
+import Objects
+
+/// What `GET /version` says.
+enum ServerVersion {
+    static let major = "1"
+    static let minor = "36"
+    static let git = "v1.36.0+mangrove"
+
+    static let tree: JSON = [
+        "major": .string(major), "minor": .string(minor), "emulationMajor": .string(major), "emulationMinor": .string(minor),
+        "minCompatibilityMajor": .string(major), "minCompatibilityMinor": "35", "gitVersion": .string(git),
+        "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none (Swift)",
+        "compiler": "swift", "platform": .string("linux/" + architecture),
+    ]
+
+    private static var architecture: String {
+        #if arch(arm64)
+        "arm64"
+        #else
+        "amd64"
+        #endif
+    }
+}
+
+extension KubernetesAPI {
+    /// Answers a path that names no resource.
+    func document(_ route: Route, request: HTTPRequest, query: Query) throws(Problem) -> APIAnswer {
+        guard request.method == .get || request.method == .head else {
+            throw Problem(.methodNotAllowed, "the server does not allow this method on the requested resource")
+        }
+        let presentation = { () throws(Problem) in
+            try Negotiation.presentation(accept: request.headerFields[.accept], query: query)
+        }
+        switch route {
+        case .root:
+            let paths = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            return .rendered(["paths": .array(paths.map { .string($0) })], try presentation())
+        case .version: return .rendered(ServerVersion.tree, Presentation(isPretty: true))
+        case .health(let check): return health(check, query)
+        case .coreVersions:
+            if let answer = aggregated(core: true, request) { return answer }
+            return .rendered(discovery.coreVersions(serverAddress: request.authority ?? ""), try presentation())
+        case .groups:
+            if let answer = aggregated(core: false, request) { return answer }
+            return .rendered(discovery.groupList(), try presentation())
+        case .group(let name):
+            guard let tree = discovery.group(name) else { return .missingPath }
+            return .rendered(tree, try presentation())
+        case .groupVersion(let group, let version):
+            guard let tree = discovery.resourceList(group: group, version: version) else { return .missingPath }
+            return .rendered(tree, try presentation())
+        case .openAPIv2:
+            try requireJSON(request)
+            return tagged(openAPI.version2(), request)
+        case .openAPIv3Index:
+            try requireJSON(request)
+            return tagged(openAPI.index(), request)
+        case .openAPIv3(let path):
+            try requireJSON(request)
+            guard let document = openAPI.version3(path) else { return .missingPath }
+            if let hash = query["hash"], hash != document.hash {
+                var answer = APIAnswer.bytes([], code: 301)
+                answer.response.headerFields[.location] = "/openapi/v3/\(path)?hash=\(document.hash)"
+                return answer
+            }
+            var answer = tagged(document, request)
+            if query["hash"] != nil { answer.response.headerFields[.cacheControl] = "public, immutable" }
+            return answer
+        case .resource, .unknown: return .missingPath
+        }
+    }
+
+    /// While it can be asked, it lives; everything that could fail is checked before the listener starts.
+    private func health(_ check: String, _ query: Query) -> APIAnswer {
+        query["verbose"] == nil ? .text("ok") : .text("[+]ping ok\n[+]store ok\n\(check) check passed\n")
+    }
+
+    private func aggregated(core: Bool, _ request: HTTPRequest) -> APIAnswer? {
+        guard Discovery.wantsAggregated(accept: request.headerFields[.accept]) else { return nil }
+        let bytes = discovery.aggregated(core: core).bytes
+        var answer = tagged(.init(bytes: bytes, entityTag: Discovery.entityTag(bytes)), request)
+        answer.response.headerFields[.contentType] = Discovery.aggregatedType
+        answer.response.headerFields[.cacheControl] = "public"
+        return answer
+    }
+
+    /// OpenAPI is served as JSON only; a client that takes nothing else than protobuf is told so.
+    private func requireJSON(_ request: HTTPRequest) throws(Problem) {
+        let ranges = MediaRange.list(request.headerFields[.accept])
+        if ranges.isEmpty || ranges.contains(where: \.isJSON) { return }
+        throw Problem(.notAcceptable, "only the following media types are accepted: application/json")
+    }
+
+    /// A document with its entity tag, or 304 when the client has it.
+    private func tagged(_ document: OpenAPIDocuments.Document, _ request: HTTPRequest) -> APIAnswer {
+        let isKnown = (request.headerFields[.ifNoneMatch] ?? "").contains(document.entityTag)
+        var answer = APIAnswer.bytes(isKnown ? [] : document.bytes, code: isKnown ? 304 : 200)
+        answer.response.headerFields[.eTag] = document.entityTag
+        answer.response.headerFields[.vary] = "Accept"
+        return answer
+    }
+}
+
+extension APIAnswer {
+    /// What Kubernetes says to a path that leads nowhere; not a Status.
+    static var missingPath: APIAnswer { .text("404 page not found\n", code: 404) }
+}

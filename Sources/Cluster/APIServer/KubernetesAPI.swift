@@ -1,0 +1,169 @@
+// The Kubernetes API: takes a request, answers it; the same for sockets and for callers within the program.
+
+import Access
+import Formats
+import HTTPTypes
+import Logging
+import Objects
+import Storage
+import Synchronization
+import Watching
+
+/// The API server's core: authenticated requests in, answers out.
+///
+/// It is the only writer of the store. Everything that fails answers with a `metav1.Status`; nothing is thrown.
+package final class KubernetesAPI: Sendable {
+    let records: ObjectRecords
+    let hub: Hub
+    let served: ServedResources
+    let discovery: Discovery
+    let openAPI: OpenAPIDocuments
+    let nodeAccess: any NodeAccess
+    let environment: APIEnvironment
+    let limits: APILimits
+    let serviceAddresses: Mutex<ServiceAddressMachine>
+    let logger: Logger
+
+    /// Reads the stored Services to know which addresses are taken.
+    package init(
+        store: Store, hub: Hub, nodeAccess: any NodeAccess, environment: APIEnvironment = .system,
+        limits: APILimits = .init(), logger: Logger
+    ) throws(Problem) {
+        records = ObjectRecords(store: store)
+        self.hub = hub
+        served = ServedResources(ResourceTable.all)
+        discovery = Discovery(served: served)
+        openAPI = OpenAPIDocuments(served: served)
+        self.nodeAccess = nodeAccess
+        self.environment = environment
+        self.limits = limits
+        self.logger = logger
+        serviceAddresses = Mutex(try ServiceAllocation.takenAddresses(in: records, logger: logger))
+    }
+
+    /// Answers one request of an authenticated caller. A streamed body is read by the caller until its end or until it cancels.
+    package func handle(_ request: HTTPRequest, body: [UInt8], identity: Identity) async -> APIAnswer {
+        let target = request.path ?? "/"
+        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let route = Route(path: parts.first ?? "/")
+        let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
+        do {
+            try Authorizer().check(identity, AccessRequest(request, route: route, query: query))
+            if body.count > limits.bodyBytes {
+                throw Problem(.requestEntityTooLarge, "Request entity too large: limit is \(limits.bodyBytes)")
+            }
+            switch route {
+            case .resource(let path): return try await answer(request, query: query, path: path, body: body)
+            default: return try document(route, request: request, query: query)
+            }
+        } catch let problem as Problem {
+            return .problem(problem)
+        } catch let expired as ExpiredList {
+            return expired.answer
+        } catch {
+            logger.error("request failed", metadata: ["path": "\(target)", "error": "\(error)"])
+            return .problem(Problem(.internalError, "Internal error occurred: \(error)"))
+        }
+    }
+
+    private func answer(_ request: HTTPRequest, query: Query, path: ResourcePath, body: [UInt8]) async throws -> APIAnswer {
+        guard let served = served.find(group: path.group, version: path.version, plural: path.plural) else {
+            return .text("404 page not found\n", code: 404)
+        }
+        if let namespace = path.namespace, !served.resource.isNamespaced {
+            throw Problem(.notFound, "\(served.resource.qualifiedName) are not in a namespace (\"\(namespace)\")")
+        }
+        var subresource: ServedSubresource?
+        if let name = path.subresource {
+            subresource = ServedSubresource(rawValue: name)
+            guard let subresource, served.subresources.contains(subresource) else {
+                throw Problem.unserved(name, of: served.resource)
+            }
+        }
+        let call = APICall(
+            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body)
+        switch (subresource, path.name) {
+        case (nil, nil): return try await collection(call)
+        case (nil, .some): return try await object(call)
+        case (.status, _): return try await status(call)
+        case (.scale, _): return try await scale(call)
+        case (.binding, _): return try await bind(call)
+        case (.log, _): return try await log(call)
+        case (.finalize, _): return try await finalize(call)
+        }
+    }
+
+    private func collection(_ call: APICall) async throws -> APIAnswer {
+        switch call.request.method {
+        case .get where call.query.flag("watch"): return try await watch(call)
+        case .get, .head: return try list(call)
+        case .post: return try await create(call)
+        case .delete: return try await deleteCollection(call)
+        default: throw call.methodNotAllowed
+        }
+    }
+
+    private func object(_ call: APICall) async throws -> APIAnswer {
+        switch call.request.method {
+        case .get where call.query.flag("watch"): return try await watch(call)
+        case .get, .head: return try call.answer(with: try existing(call).object, api: self)
+        case .put: return try await update(call)
+        case .patch: return try await patch(call)
+        case .delete: return try await delete(call)
+        default: throw call.methodNotAllowed
+        }
+    }
+}
+
+extension AccessRequest {
+    /// What a request wants, as the authorizer asks it.
+    init(_ request: HTTPRequest, route: Route, query: Query) {
+        let path = request.path ?? "/"
+        let plainPath = String(path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0])
+        guard case .resource(let resource) = route else {
+            self.init(verb: request.method.rawValue.lowercased(), path: plainPath)
+            return
+        }
+        let isWhole = resource.name == nil
+        let verb = switch request.method {
+        case .get, .head: query.flag("watch") ? "watch" : isWhole ? "list" : "get"
+        case .post: "create"
+        case .put: "update"
+        case .patch: "patch"
+        case .delete: isWhole ? "deletecollection" : "delete"
+        default: request.method.rawValue.lowercased()
+        }
+        let target = Target(
+            group: resource.group, plural: resource.plural, subresource: resource.subresource ?? "",
+            namespace: resource.namespace ?? "", name: resource.name ?? "")
+        self.init(verb: verb, path: plainPath, target: target)
+    }
+}
+
+/// The named limits of the API server.
+package struct APILimits: Sendable {
+    /// Upstream's limit of a request's body.
+    package var bodyBytes = 3 * 1024 * 1024
+    /// How often a patch or delete is tried again when another writer was faster.
+    package var writeAttempts = 8
+    /// How often another name is tried for `generateName`.
+    package var nameAttempts = 8
+    /// A watch without `timeoutSeconds` ends after this time and up to as much again.
+    package var watchSeconds = 1800
+    package var bookmarkSeconds = 60
+    /// Objects that a page reads at once while it looks for those that a selector wants.
+    package var scannedObjects = 500
+
+    package init() {}
+}
+
+extension Problem {
+    /// A subresource that Kubernetes has and this server does not.
+    static func unserved(_ subresource: String, of resource: Resource) -> Problem {
+        guard ResourceTable.subresource(subresource, of: resource) != nil else {
+            return Problem(.notFound, "the server could not find the requested resource")
+        }
+        return Problem(
+            .notImplemented, "\(resource.plural)/\(subresource) is not implemented by this server yet")
+    }
+}

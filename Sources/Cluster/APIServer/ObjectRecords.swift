@@ -1,0 +1,53 @@
+// Objects in the store: their keys, and how they become bytes.
+
+import Formats
+import Objects
+import Storage
+
+/// The only writer of the store.
+struct ObjectRecords: Sendable {
+    let store: Store
+
+    static let root = "/registry/"
+
+    /// `/registry/apps/deployments/`, or of one namespace `/registry/apps/deployments/shop/`.
+    static func prefix(_ resource: Resource, namespace: String?) -> String {
+        let base = "\(root)\(resource.group.isEmpty ? "core" : resource.group)/\(resource.plural)/"
+        guard resource.isNamespaced, let namespace, !namespace.isEmpty else { return base }
+        return base + namespace + "/"
+    }
+
+    static func key(_ resource: Resource, namespace: String, name: String) -> String {
+        prefix(resource, namespace: namespace) + name
+    }
+
+    /// The stored object with the record that it came from.
+    func get(_ resource: Resource, namespace: String, name: String) throws -> (object: Object, record: Record)? {
+        guard let record = store.get(Self.key(resource, namespace: namespace, name: name)) else { return nil }
+        return (try Self.object(of: record), record)
+    }
+
+    static func object(of record: Record) throws -> Object { Object(try JSON(parsing: record.bytes)) }
+
+    func create(_ object: Object, of resource: Resource) async throws(StoreFailure) -> Record {
+        let key = Self.key(resource, namespace: object.namespace, name: object.name)
+        return try await store.create(key) { Self.bytes(of: object, at: $0) }
+    }
+
+    func replace(_ record: Record, with object: Object) async throws(StoreFailure) -> Record {
+        try await store.update(record.key, expecting: record.revision) { Self.bytes(of: object, at: $0) }
+    }
+
+    /// Removes an object; `object` is the last state that watches are told.
+    func remove(_ record: Record, lastState object: Object) async throws(StoreFailure) -> Record {
+        try await store.delete(record.key, expecting: record.revision) { _, revision in
+            Self.bytes(of: object, at: revision)
+        }
+    }
+
+    private static func bytes(of object: Object, at revision: UInt64) -> [UInt8] {
+        var object = object
+        object.resourceVersion = String(revision)
+        return object.tree.bytes
+    }
+}

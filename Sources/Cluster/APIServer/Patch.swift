@@ -1,0 +1,75 @@
+// A PATCH body of one of the three kinds that are served; server-side apply is refused by name.
+
+import Formats
+import Objects
+
+struct Patch: Sendable {
+    private enum Kind { case json(JSONPatch), merge(JSON), strategicMerge(JSON) }
+
+    private let kind: Kind
+    let duplicates: [String]
+
+    /// Reads the body by its content type. Throws 415 for other types, naming server-side apply where it is that.
+    init(_ call: APICall) throws(Problem) {
+        let type = MediaRange.list(call.contentType).first?.type ?? ""
+        guard type.hasSuffix("-patch+json") else { throw Patch.unsupported(type) }
+        let document: JSONDocument
+        do throws(FormatProblem) {
+            document = try JSONDocument(parsing: call.body)
+        } catch {
+            throw .badRequest("error decoding patch: \(error)")
+        }
+        duplicates = document.duplicates
+        switch type {
+        case "application/json-patch+json":
+            do throws(PatchProblem) {
+                kind = .json(try JSONPatch(document.value))
+            } catch {
+                throw .badRequest("error decoding patch: \(error.message)")
+            }
+        case "application/merge-patch+json": kind = .merge(document.value)
+        case "application/strategic-merge-patch+json": kind = .strategicMerge(document.value)
+        default: throw Patch.unsupported(type)
+        }
+        if case .json = kind { return }
+        if document.value.object == nil { throw .badRequest("error decoding patch: a merge patch is an object") }
+    }
+
+    private static func unsupported(_ type: String) -> Problem {
+        if type.hasPrefix("application/apply-patch") {
+            return Problem(
+                .unsupportedMediaType,
+                "this server does not implement server-side apply yet; use client-side apply (kubectl apply without "
+                    + "--server-side)")
+        }
+        return Problem(
+            .unsupportedMediaType,
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, "
+                + "application/merge-patch+json, application/strategic-merge-patch+json")
+    }
+
+    /// The patched tree. A patch that does not fit is 422.
+    func apply(to object: Object, _ call: APICall) throws(Problem) -> JSON {
+        try apply(to: object.tree, of: Schema.type(of: call.resource), call.resource, call.name ?? "")
+    }
+
+    func apply(to tree: JSON, of type: SchemaType?, _ resource: Resource, _ name: String) throws(Problem) -> JSON {
+        do throws(PatchProblem) {
+            switch kind {
+            case .json(let patch): return try patch.apply(to: tree)
+            case .merge(let patch): return MergePatch.apply(patch, to: tree)
+            case .strategicMerge(let patch): return try StrategicMerge.apply(patch: patch, to: tree, type: type)
+            }
+        } catch {
+            switch error {
+            case .malformed(let message): throw .badRequest(message)
+            case .inapplicable(let message):
+                var problem = Problem(.invalid, "the server rejected our request due to an error in our request: \(message)")
+                problem.group = resource.group
+                problem.kind = resource.kind
+                problem.name = name
+                throw problem
+            }
+        }
+    }
+}

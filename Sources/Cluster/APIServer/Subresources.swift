@@ -1,0 +1,191 @@
+// Status, scale, binding, finalize and log.
+
+import Formats
+import HTTPTypes
+import Objects
+
+extension KubernetesAPI {
+    func status(_ call: APICall) async throws -> APIAnswer {
+        switch call.request.method {
+        case .get: return try call.answer(with: try existing(call).object, api: self)
+        case .put:
+            let decoded = try call.decodedObject()
+            try checkNames(decoded.object, call)
+            let changed = try await change(
+                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
+            ) { old in
+                try checkPreconditions(
+                    call.resource, old, uid: decoded.object.uid, resourceVersion: decoded.object.resourceVersion)
+                return try amendStatus(old, to: decoded.object, of: call.served)
+            }
+            return try call.answer(with: changed.object, warnings: decoded.warnings, api: self)
+        case .patch:
+            let patch = try Patch(call)
+            let changed = try await change(
+                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
+            ) { old in
+                let wanted = try call.checkedObject(try patch.apply(to: old, call)).object
+                try checkNames(wanted, call)
+                try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
+                return try amendStatus(old, to: wanted, of: call.served)
+            }
+            return try call.answer(with: changed.object, api: self)
+        default: throw call.methodNotAllowed
+        }
+    }
+
+    func scale(_ call: APICall) async throws -> APIAnswer {
+        let changed: Changed
+        switch call.request.method {
+        case .get: changed = Changed(object: try existing(call).object)
+        case .put:
+            let decoded = try call.decodedObject(kind: Scale.kind).object
+            try checkNames(decoded, call)
+            changed = try await change(
+                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
+            ) { old in try rescale(old, to: decoded, call) }
+        case .patch:
+            let patch = try Patch(call)
+            changed = try await change(
+                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
+            ) { old in
+                let tree = try patch.apply(
+                    to: Scale.tree(of: old), of: Schema.type(apiVersion: Scale.kind.apiVersion, kind: Scale.kind.kind),
+                    call.resource, old.name)
+                return try rescale(old, to: Object(tree), call)
+            }
+        default: throw call.methodNotAllowed
+        }
+        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query)
+        return .rendered(Scale.tree(of: changed.object), presentation)
+    }
+
+    private func rescale(_ old: Object, to scale: Object, _ call: APICall) throws -> ChangeOutcome {
+        try checkPreconditions(call.resource, old, uid: scale.uid, resourceVersion: scale.resourceVersion)
+        var new = old
+        let replicas = scale["spec", "replicas"] ?? 0
+        guard let count = replicas.integer, count >= 0 else {
+            let kind = Resource(group: "autoscaling", version: "v1", kind: "Scale", plural: "scales")
+            throw Problem.invalid(
+                kind, old.name, [.invalid("spec.replicas", replicas, "must be greater than or equal to 0")])
+        }
+        new["spec", "replicas"] = JSON(count)
+        return try amend(old, to: new, of: call.served)
+    }
+
+    /// `POST pods/<name>/binding`: gives the pod to a node, once.
+    func bind(_ call: APICall) async throws -> APIAnswer {
+        guard call.request.method == .post else { throw call.methodNotAllowed }
+        let binding = try call.decodedObject(kind: ("v1", "Binding")).object
+        let node = binding["target", "name"]?.string ?? ""
+        let kind = binding["target", "kind"]?.string ?? "Node"
+        if node.isEmpty || !(kind.isEmpty || kind == "Node") {
+            let resource = Resource(group: "", version: "v1", kind: "Binding", plural: "bindings")
+            throw Problem.invalid(resource, call.name ?? "", [.required("target.name")])
+        }
+        let now = environment.now()
+        _ = try await change(
+            call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
+        ) { old in
+            if !binding.uid.isEmpty { try checkPreconditions(call.resource, old, uid: binding.uid, resourceVersion: nil) }
+            if old.isTerminating {
+                throw Problem.conflict(.pods, old.name, "pod \(old.name) is being deleted, cannot be assigned to a host")
+            }
+            if let given = old["spec", "nodeName"]?.string, !given.isEmpty {
+                throw Problem.conflict(.pods, old.name, "pod \(old.name) is already assigned to node \"\(given)\"")
+            }
+            var new = old
+            new["spec", "nodeName"] = .string(node)
+            for (key, value) in binding.annotations { new.annotations[key] = value }
+            new["status", "conditions"] = Conditions.setting(
+                "PodScheduled", to: "True", in: old["status", "conditions"], at: now)
+            return .replaced(new)
+        }
+        return .rendered(["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201], code: 201)
+    }
+
+    /// `PUT namespaces/<name>/finalize`: the only way to change `spec.finalizers`.
+    func finalize(_ call: APICall) async throws -> APIAnswer {
+        guard call.request.method == .put else { throw call.methodNotAllowed }
+        let wanted = try call.decodedObject().object
+        try checkNames(wanted, call)
+        let changed = try await change(call.resource, namespace: "", name: call.name ?? "", isDryRun: try call.isDryRun()) {
+            old in
+            try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
+            var new = old
+            new["spec", "finalizers"] = wanted["spec", "finalizers"]
+            return settle(old, new, of: call.served)
+        }
+        return try call.answer(with: changed.object, api: self)
+    }
+
+    /// `GET pods/<name>/log`; a pod that no node has yet has an empty log.
+    func log(_ call: APICall) async throws -> APIAnswer {
+        guard call.request.method == .get else { throw call.methodNotAllowed }
+        let (pod, _) = try existing(call)
+        var options = LogOptions(container: try KubernetesAPI.container(of: pod, asked: call.query["container"]))
+        options.follow = call.query.flag("follow")
+        options.previous = call.query.flag("previous")
+        options.timestamps = call.query.flag("timestamps")
+        options.sinceSeconds = try call.query.integer("sinceSeconds")
+        options.sinceTime = call.query["sinceTime"]
+        options.tailLines = try call.query.integer("tailLines")
+        options.limitBytes = try call.query.integer("limitBytes")
+        if let stream = call.query["stream"], stream != "All" {
+            throw Problem(.notImplemented, "pods/log serves only the joined stream (stream=All)")
+        }
+        if (pod["spec", "nodeName"]?.string ?? "").isEmpty { return .text("") }
+        let chunks = try await nodeAccess.logs(namespace: pod.namespace, pod: pod.name, options: options)
+        return .stream(chunks, contentType: "text/plain")
+    }
+
+    /// The container that a log is asked of; the only one where none is named.
+    static func container(of pod: Object, asked: String?) throws(Problem) -> String {
+        let regular = (pod["spec", "containers"]?.array ?? []).compactMap { $0["name"]?.string }
+        let initial = (pod["spec", "initContainers"]?.array ?? []).compactMap { $0["name"]?.string }
+        if let asked, !asked.isEmpty {
+            if (regular + initial).contains(asked) { return asked }
+            throw .badRequest("container \(asked) is not valid for pod \(pod.name)")
+        }
+        if regular.count == 1 { return regular[0] }
+        var message = "a container name must be specified for pod \(pod.name), choose one of: [\(regular.joined(separator: " "))]"
+        if !initial.isEmpty { message += " or one of the init containers: [\(initial.joined(separator: " "))]" }
+        throw .badRequest(message)
+    }
+}
+
+/// The `autoscaling/v1` Scale view of a workload.
+enum Scale {
+    static let kind = (apiVersion: "autoscaling/v1", kind: "Scale")
+
+    static func tree(of object: Object) -> JSON {
+        var metadata: JSON = ["name": .string(object.name), "namespace": .string(object.namespace)]
+        for field in ["uid", "resourceVersion", "creationTimestamp"] { metadata[field] = object.tree["metadata", field] }
+        var status: JSON = ["replicas": Cell.count(object["status", "replicas"])]
+        if let selector = object["spec", "selector"], let parsed = try? LabelSelector(selector) {
+            status["selector"] = .string(parsed.text)
+        }
+        return [
+            "kind": .string(kind.kind), "apiVersion": .string(kind.apiVersion), "metadata": metadata,
+            "spec": ["replicas": Cell.count(object["spec", "replicas"])], "status": status,
+        ]
+    }
+}
+
+/// Lists of conditions.
+enum Conditions {
+    /// The list with this condition set, its transition time new if its status is.
+    static func setting(_ type: String, to status: String, in list: JSON?, at now: Timestamp) -> JSON {
+        var conditions = list?.array ?? []
+        let fresh: JSON = [
+            "type": .string(type), "status": .string(status), "lastProbeTime": .null,
+            "lastTransitionTime": .string(now.rfc3339),
+        ]
+        if let position = conditions.firstIndex(where: { $0["type"]?.string == type }) {
+            if conditions[position]["status"]?.string != status { conditions[position] = fresh }
+        } else {
+            conditions.append(fresh)
+        }
+        return .array(conditions)
+    }
+}

@@ -1,0 +1,131 @@
+// Watches: where they begin, and the stream of lines that each is.
+
+import Formats
+import Objects
+import Storage
+import Synchronization
+import Watching
+
+extension KubernetesAPI {
+    /// Starts a watch. Problems of the start are answers; later ones are ERROR lines.
+    func watch(_ call: APICall) async throws -> APIAnswer {
+        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, isStream: true)
+        var options = try ListOptions(call.query, selectable: call.strategy.selectableFields)
+        if let name = call.name {
+            options.name = name
+        }
+        var machine = WatchMachine(served: call.served, options: options, representation: presentation.representation)
+        let prefix = ObjectRecords.prefix(call.resource, namespace: call.namespace)
+        let revision = options.revision ?? 0
+        let wantsState = options.sendsInitialEvents ?? (revision == 0)
+        var initial: [UInt8] = []
+        var start = revision
+        let now = environment.now()
+        if wantsState {
+            // A state that has not happened yet cannot be shown; the hub says so in the same words as for a watch from there.
+            if revision > records.store.revision { _ = try hub.watch(prefix: prefix, from: revision) }
+            let page = try records.store.page(prefix: prefix)
+            start = page.revision
+            for record in page.records {
+                if let line = try machine.found(record, now: now) { initial.append(contentsOf: line) }
+            }
+            if options.sendsInitialEvents == true, options.allowsBookmarks {
+                initial.append(contentsOf: machine.bookmark(start, endsInitialEvents: true, now: now))
+            }
+        } else if revision == 0 {
+            start = records.store.revision
+        }
+        let cursor = try hub.watch(prefix: prefix, from: start)
+        let seconds = options.timeoutSeconds ?? limits.watchSeconds + Int(environment.random() % UInt64(limits.watchSeconds))
+        let stream = WatchChunks(
+            cursor: cursor, machine: machine, initial: initial, seconds: seconds,
+            bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)
+        return .stream(stream, contentType: "application/json")
+    }
+}
+
+/// The lines of one watch, until its time is over, its cursor falls off the ring, or its reader cancels.
+final class WatchChunks: APIChunks {
+    private struct State {
+        var machine: WatchMachine
+        var initial: [UInt8]
+        var nextBookmark: ContinuousClock.Instant?
+        var isOver = false
+    }
+
+    private let cursor: Cursor
+    private let deadline: ContinuousClock.Instant
+    private let bookmarkInterval: Duration?
+    private let now: @Sendable () -> Timestamp
+    private let state: Mutex<State>
+
+    init(
+        cursor: Cursor, machine: WatchMachine, initial: [UInt8], seconds: Int, bookmarkSeconds: Int?,
+        now: @escaping @Sendable () -> Timestamp
+    ) {
+        self.cursor = cursor
+        self.now = now
+        let start = ContinuousClock.now
+        deadline = start + .seconds(seconds)
+        bookmarkInterval = bookmarkSeconds.map { .seconds($0) }
+        state = Mutex(
+            State(machine: machine, initial: initial, nextBookmark: bookmarkSeconds.map { start + .seconds($0) }))
+    }
+
+    func next() async throws -> [UInt8]? {
+        let initial = state.withLock { state in
+            let initial = state.initial
+            state.initial = []
+            return initial
+        }
+        if !initial.isEmpty { return initial }
+        while !Task.isCancelled {
+            let (isOver, bookmark) = state.withLock { ($0.isOver, $0.nextBookmark) }
+            if isOver { return nil }
+            do {
+                let events = try await events(until: min(deadline, bookmark ?? deadline))
+                if let lines = try take(events) { return lines }
+            } catch let problem as Problem {
+                state.withLock { $0.isOver = true }
+                return WatchMachine.failure(problem)
+            }
+        }
+        return nil
+    }
+
+    /// What the events, or the time that passed without any, are to the reader; nil when they are nothing.
+    private func take(_ events: [StoreEvent]) throws -> [UInt8]? {
+        let moment = now()
+        let instant = ContinuousClock.now
+        return try state.withLock { state in
+            var lines: [UInt8] = []
+            for event in events {
+                if let line = try state.machine.happened(event, now: moment) { lines.append(contentsOf: line) }
+            }
+            let isOver = instant >= deadline
+            if let due = state.nextBookmark, instant >= due || isOver {
+                lines += state.machine.bookmark(cursor.revision, endsInitialEvents: false, now: moment)
+                state.nextBookmark = bookmarkInterval.map { instant + $0 }
+            }
+            if isOver { state.isOver = true }
+            return lines.isEmpty ? nil : lines
+        }
+    }
+
+    /// The next events, none when the time has come first. Nothing is lost: what the cursor handed out is returned.
+    private func events(until instant: ContinuousClock.Instant) async throws -> [StoreEvent] {
+        try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
+            group.addTask { [cursor] in try await cursor.next() }
+            group.addTask {
+                try? await Task.sleep(until: instant, clock: .continuous)
+                return []
+            }
+            var events: [StoreEvent] = []
+            while let some = try await group.next() {
+                events += some
+                group.cancelAll()
+            }
+            return events
+        }
+    }
+}

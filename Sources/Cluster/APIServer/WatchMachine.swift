@@ -1,0 +1,101 @@
+// Turns what happened to records into the lines of a watch; pure.
+
+import Formats
+import Objects
+import Storage
+
+/// Which events a watch shows and how they are written (upstream: storage/cacher/cache_watcher.go).
+struct WatchMachine: Sendable {
+    enum Kind: String, Sendable { case added = "ADDED", modified = "MODIFIED", deleted = "DELETED" }
+
+    let served: ServedResource
+    let options: ListOptions
+    let representation: Representation
+    /// Columns go with the first table only.
+    private var hasSentColumns = false
+
+    init(served: ServedResource, options: ListOptions, representation: Representation) {
+        self.served = served
+        self.options = options
+        self.representation = representation
+    }
+
+    /// The line of an object that was there when the watch began; nil when it is not selected.
+    mutating func found(_ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8]? {
+        if options.hasSelector, !isSelected(try WatchMachine.object(record)) { return nil }
+        return try line(.added, record, now: now)
+    }
+
+    /// The line of an event; nil when the watch does not see it.
+    ///
+    /// An object that comes to match is ADDED, one that ceases to match is DELETED in its last matching state.
+    mutating func happened(_ event: StoreEvent, now: Timestamp) throws(FormatProblem) -> [UInt8]? {
+        guard options.hasSelector else {
+            let kind: Kind = event.kind == .delete ? .deleted : event.previous == nil ? .added : .modified
+            return try line(kind, event.record, now: now)
+        }
+        var wasSelected = false
+        if let previous = event.previous { wasSelected = isSelected(try WatchMachine.object(previous)) }
+        if event.kind == .delete { return wasSelected ? try line(.deleted, event.record, now: now) : nil }
+        let isSelected = isSelected(try WatchMachine.object(event.record))
+        switch (wasSelected, isSelected) {
+        case (false, false): return nil
+        case (false, true): return try line(.added, event.record, now: now)
+        case (true, true): return try line(.modified, event.record, now: now)
+        case (true, false):
+            guard let previous = event.previous else { return nil }
+            var object = try WatchMachine.object(previous)
+            object.resourceVersion = String(event.revision)
+            return try line(.deleted, object, now: now)
+        }
+    }
+
+    /// Everything up to `revision` has been sent; the first one after the initial events says so.
+    mutating func bookmark(_ revision: UInt64, endsInitialEvents: Bool, now: Timestamp) -> [UInt8] {
+        var metadata: JSON = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
+        if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
+        let object = Object([
+            "kind": .string(served.resource.kind), "apiVersion": .string(served.resource.apiVersion), "metadata": metadata,
+        ])
+        return WatchMachine.line("BOOKMARK", rendered(object, now: now).bytes)
+    }
+
+    static func failure(_ problem: Problem) -> [UInt8] { line("ERROR", problem.status.bytes) }
+
+    private func isSelected(_ object: Object) -> Bool { options.matches(object, by: served.strategy) }
+
+    private mutating func line(_ kind: Kind, _ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8] {
+        if case .object = representation { return WatchMachine.line(kind.rawValue, record.bytes) }
+        return try line(kind, WatchMachine.object(record), now: now)
+    }
+
+    private mutating func line(_ kind: Kind, _ object: Object, now: Timestamp) throws(FormatProblem) -> [UInt8] {
+        WatchMachine.line(kind.rawValue, rendered(object, now: now).bytes)
+    }
+
+    private mutating func rendered(_ object: Object, now: Timestamp) -> JSON {
+        switch representation {
+        case .object: return object.tree
+        case .partialMetadata: return PartialMetadata.tree(of: object)
+        case .table(let include):
+            let metadata: JSON = ["resourceVersion": .string(object.resourceVersion)]
+            let table = served.printer.table(
+                of: [object], metadata: metadata, include: include, now: now, withColumns: !hasSentColumns)
+            hasSentColumns = true
+            return table
+        }
+    }
+
+    private static func object(_ record: Record) throws(FormatProblem) -> Object {
+        Object(try JSON(parsing: record.bytes))
+    }
+
+    private static func line(_ type: String, _ object: [UInt8]) -> [UInt8] {
+        var line: [UInt8] = []
+        line.reserveCapacity(object.count + 32)
+        line.append(contentsOf: "{\"type\":\"\(type)\",\"object\":".utf8)
+        line.append(contentsOf: object)
+        line.append(contentsOf: "}\n".utf8)
+        return line
+    }
+}
