@@ -1,0 +1,40 @@
+// Sets conditions of a status the way upstream's helpers do.
+
+import Formats
+import Objects
+
+/// The conditions of a status being computed.
+struct Conditions: Sendable {
+    private(set) var entries: [JSON]
+    private let now: Timestamp
+
+    init(_ status: JSON, now: Timestamp) {
+        entries = status["conditions"]?.array ?? []
+        self.now = now
+    }
+
+    var json: JSON? { entries.isEmpty ? nil : .array(entries) }
+
+    subscript(_ type: String) -> JSON? { entries.first { $0["type"]?.string == type } }
+
+    mutating func remove(_ type: String) { entries.removeAll { $0["type"]?.string == type } }
+
+    /// Sets a condition. With the same status and reason it stays as it is, unless `refreshed`; with the same status it
+    /// keeps its transition time.
+    mutating func set(
+        _ type: String, _ status: String, reason: String, message: String, hasUpdateTime: Bool = false,
+        refreshed: Bool = false
+    ) {
+        let old = self[type]
+        let isSameStatus = old?["status"]?.string == status
+        if isSameStatus, !refreshed, old?["reason"]?.string == reason { return }
+        var condition: JSON = ["type": .string(type), "status": .string(status)]
+        if hasUpdateTime { condition["lastUpdateTime"] = .string(now.rfc3339) }
+        condition["lastTransitionTime"] =
+            isSameStatus ? old?["lastTransitionTime"] ?? .string(now.rfc3339) : .string(now.rfc3339)
+        condition["reason"] = .string(reason)
+        condition["message"] = .string(message)
+        remove(type)
+        entries.append(condition)
+    }
+}
