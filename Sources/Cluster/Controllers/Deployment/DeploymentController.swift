@@ -64,7 +64,7 @@ package struct DeploymentController: Sendable {
         let claim = Claim(owner: deployment, selector: selector, candidates: sets.candidates(for: deployment))
         let owned = try await Adoption(client: client, owners: .deployments, resource: .replicaSets)
             .perform(claim, by: deployment)
-        let pods = owned.flatMap { pods.indexed(OwnerIndex.name, $0.uid) }
+        let pods = owned.flatMap { self.pods.indexed(OwnerIndex.name, $0.uid) }
         var machine = DeploymentMachine(deployment: deployment, sets: owned, pods: pods, now: clock.now())
         try await perform(machine.decide(), on: deployment)
         if let deadline = machine.timeToDeadline() { return .again(after: max(.zero, deadline) + .seconds(1)) }

@@ -84,7 +84,7 @@ package struct ReplicaSetController: Sendable {
         let claim = Claim(
             owner: set, selector: selector, candidates: pods.candidates(for: set).filter { !$0.isPodFinished })
         let owned = try await Adoption(client: client, owners: .replicaSets, resource: .pods).perform(claim, by: set)
-        let machine = ReplicaSetMachine(set: set, owned: owned, now: now)
+        let machine = ReplicaSetMachine(replicaSet: set, owned: owned, now: now)
         var failure: Problem?
         var reason = ""
         if isCacheCurrent, let action = machine.action() {
@@ -117,9 +117,11 @@ package struct ReplicaSetController: Sendable {
         var batch = Self.firstBatch
         while left > 0 {
             batch = min(batch, left)
-            let failures = await withTaskGroup(of: (any Error)?.self) { group in
+            let failures = await withTaskGroup(of: (any Error)?.self, returning: [any Error].self) { group in
                 for _ in 0..<batch { group.addTask { await createPod(for: set) } }
-                return await group.reduce(into: []) { failures, failure in if let failure { failures.append(failure) } }
+                var failures: [any Error] = []
+                for await failure in group { if let failure { failures.append(failure) } }
+                return failures
             }
             left -= batch
             if let failure = failures.first {

@@ -13,23 +13,23 @@ struct ReplicaSetMachine: Sendable {
         case delete([Object])
     }
 
-    let set: Object
+    let replicaSet: Object
     /// The pods that belong to the set and have not ended.
     let pods: [Object]
     let now: Timestamp
 
-    init(set: Object, owned: [Object], now: Timestamp) {
-        self.set = set
+    init(replicaSet: Object, owned: [Object], now: Timestamp) {
+        self.replicaSet = replicaSet
         pods = owned.filter(\.isPodActive)
         self.now = now
     }
 
-    private var minReadySeconds: Int { set.spec["minReadySeconds"]?.integer ?? 0 }
+    private var minReadySeconds: Int { replicaSet.spec["minReadySeconds"]?.integer ?? 0 }
 
     /// What brings the number of pods to the wanted one; nil when it is right or the set is going.
     func action() -> Action? {
-        if set.isTerminating { return nil }
-        let missing = set.desiredReplicas - pods.count
+        if replicaSet.isTerminating { return nil }
+        let missing = replicaSet.desiredReplicas - pods.count
         if missing > 0 { return .create(min(missing, Self.burstLimit)) }
         if missing < 0 { return .delete(Array(inOrderOfDeletion().prefix(min(-missing, Self.burstLimit)))) }
         return nil
@@ -37,15 +37,15 @@ struct ReplicaSetMachine: Sendable {
 
     /// The status now. `failure` is what the last action met, if it failed.
     func status(failure: (reason: String, message: String)? = nil) -> JSON {
-        let labels = set.spec["template"]?["metadata", "labels"]?.stringMap ?? [:]
+        let labels = replicaSet.spec["template"]?["metadata", "labels"]?.stringMap ?? [:]
         let available = pods.filter { $0.podAvailable(minReadySeconds: minReadySeconds, now: now) == .zero }.count
-        var status = set.status
+        var status = replicaSet.status
         status["replicas"] = JSON(pods.count)
         status["fullyLabeledReplicas"] = count(pods.filter { LabelSelector(matchLabels: labels).matches($0.labels) }.count)
         status["readyReplicas"] = count(pods.filter(\.isPodReady).count)
         status["availableReplicas"] = count(available)
-        status["observedGeneration"] = JSON(set.generation)
-        var conditions = Conditions(set.status, now: now)
+        status["observedGeneration"] = JSON(replicaSet.generation)
+        var conditions = Conditions(replicaSet.status, now: now)
         if let failure {
             conditions.set("ReplicaFailure", "True", reason: failure.reason, message: failure.message)
         } else {
@@ -60,12 +60,12 @@ struct ReplicaSetMachine: Sendable {
         pods.compactMap { $0.podAvailable(minReadySeconds: minReadySeconds, now: now) }.filter { $0 > .zero }.min()
     }
 
-    /// The pod that the template describes, owned by the set.
-    static func pod(for set: Object) -> Object {
-        let template = set.spec["template"] ?? .null
+    /// The pod that the template describes, owned by the replicaSet.
+    static func pod(for replicaSet: Object) -> Object {
+        let template = replicaSet.spec["template"] ?? .null
         var metadata: JSON = [
-            "generateName": .string(set.name + "-"), "namespace": .string(set.namespace),
-            "ownerReferences": .array([OwnerReference(controller: set).tree]),
+            "generateName": .string(replicaSet.name + "-"), "namespace": .string(replicaSet.namespace),
+            "ownerReferences": .array([OwnerReference(controller: replicaSet).tree]),
         ]
         for field in ["labels", "annotations", "finalizers"] {
             if let value = template["metadata", field] { metadata[field] = value }
