@@ -43,6 +43,15 @@ import Testing
         }
     }
 
+    @Test func everyRoomHasAReadMe() {
+        let paths = Set(SourceTree.texts.map(\.path))
+        for room in SourceTree.rooms {
+            let page = SourceTree.texts.first { $0.path.hasSuffix("/\(room.name)/README.md") }
+            #expect(page.map { $0.lines.count > 5 } == true, "\(room.name) has no README to speak of")
+        }
+        #expect(paths.contains("README.md"))
+    }
+
     private struct Function {
         let name: String
         let line: Int

@@ -1,0 +1,43 @@
+// The command line: `mangrove up | status | down | reset | version`.
+
+import ArgumentParser
+import Objects
+
+/// The root command; `main.swift` calls `MangroveCommand.main()`.
+package struct MangroveCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "mangrove",
+        abstract: "Runs traditional and container-born microservices as one system.",
+        discussion: """
+            Every flag can also come from the environment: --api-listen from MANGROVE_API_LISTEN, and so on.
+            Shell completion: mangrove --generate-completion-script bash|zsh|fish
+            """,
+        version: Version.text,
+        subcommands: [UpCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, VersionCommand.self])
+
+    package init() {}
+}
+
+/// The product's version and the Kubernetes version whose API it serves.
+package enum Version {
+    package static let text = "0.1.0"
+    package static let kubernetes = "1.36"
+}
+
+/// Exit codes beyond 0 and ArgumentParser's 64 for a wrong call.
+enum ExitCodes {
+    static let failure: Int32 = 1
+    static let notRunning: Int32 = 3
+}
+
+extension AsyncParsableCommand {
+    /// Runs a command's body and turns a Problem into one line on standard error and exit code 1.
+    func reportingProblems(_ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch let problem as Problem {
+            Terminal.note("mangrove: \(problem.message)")
+            throw ExitCode(ExitCodes.failure)
+        }
+    }
+}

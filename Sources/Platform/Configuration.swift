@@ -1,0 +1,29 @@
+// What one `mangrove up` is told: where it keeps things and where its interfaces listen.
+
+/// The platform's settings, each with a default that suits one machine.
+package struct Configuration: Sendable {
+    /// Everything the platform keeps; created with mode 0700.
+    package var directory: String
+    package var api = ListenAddress(host: "127.0.0.1", port: 6443)
+    /// HTTP; gRPC listens on the port + 1000, as Nacos clients expect. Nil is off.
+    package var nacos: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 8848)
+    package var nodeName: String
+
+    package var podCIDR = "10.88.0.0/16"
+    package var serviceCIDR = "10.96.0.0/12"
+    package var clusterDomain = "cluster.local"
+    /// Service addresses that the platform itself answers on: the API, DNS and the registries.
+    package var apiServiceAddress = "10.96.0.1"
+    package var dnsServiceAddress = "10.96.0.10"
+    package var nacosServiceAddress = "10.96.0.11"
+
+    /// The service addresses that this machine itself carries.
+    package var serviceAddresses: [String] { [apiServiceAddress, dnsServiceAddress, nacosServiceAddress] }
+
+    package init(directory: String, nodeName: String) {
+        self.directory = directory
+        self.nodeName = nodeName
+    }
+
+    package var kubeconfigPath: String { directory + "/kubeconfig" }
+}

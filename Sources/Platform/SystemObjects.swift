@@ -1,0 +1,50 @@
+// The platform's own services, shown to pods and people as ordinary Kubernetes objects.
+
+import Client
+import Formats
+import Objects
+
+/// `kube-system/kube-dns` and `mangrove-system/nacos`: fixed addresses that this machine answers on itself.
+struct SystemObjects: Sendable {
+    static let namespace = "mangrove-system"
+
+    let client: KubernetesClient
+    let configuration: Configuration
+
+    /// Creates what is missing. Existing objects are left as they are.
+    func ensure() async throws {
+        try await ensure(
+            service: "kube-dns", in: "kube-system", address: configuration.dnsServiceAddress,
+            ports: [("dns", "UDP", 53), ("dns-tcp", "TCP", 53)])
+        if let nacos = configuration.nacos {
+            try await ensure(.namespaces, Object(.namespaces, name: Self.namespace))
+            try await ensure(
+                service: "nacos", in: Self.namespace, address: configuration.nacosServiceAddress,
+                ports: [("http", "TCP", nacos.port), ("grpc", "TCP", nacos.port + 1000)])
+        }
+    }
+
+    /// A Service without a selector and an EndpointSlice that points at the address itself, where the platform listens.
+    private func ensure(
+        service name: String, in namespace: String, address: String, ports: [(name: String, protocol: String, port: Int)]
+    ) async throws {
+        var service = Object(.services, namespace: namespace, name: name)
+        service.spec = [
+            "clusterIP": .string(address),
+            "ports": .array(ports.map {
+                ["name": .string($0.name), "protocol": .string($0.protocol), "port": JSON($0.port)]
+            }),
+        ]
+        // Not for registries: what finds the platform has found it already.
+        service.annotations = ["mangrove.dev/hidden": "true"]
+        try await ensure(.services, service)
+    }
+
+    private func ensure(_ resource: Resource, _ object: Object) async throws {
+        do {
+            _ = try await client.create(resource, object)
+        } catch let problem as Problem where problem.reason == .alreadyExists {
+            return
+        }
+    }
+}

@@ -1,0 +1,135 @@
+"""The platform under test: the real binary on ports of its own, driven by the real kubectl and the real Nacos clients."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHOP = ROOT / "examples" / "shop"
+sys.path.insert(0, str(SHOP))
+
+API, NACOS = "127.0.0.1:16443", "127.0.0.1:18848"
+
+
+def until(what, test, seconds=30, pause=0.05):
+    """Waits for `test()` to be truthy and returns it; the limit only ends a test that would never end."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = test()
+        except (OSError, subprocess.CalledProcessError, json.JSONDecodeError) as problem:
+            found, last = None, problem
+        else:
+            last = found
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within {seconds} s; last seen: {last}")
+        time.sleep(pause)
+
+
+class Platform:
+    def __init__(self, directory):
+        self.binary = os.environ.get("MANGROVE", str(ROOT / ".build" / "debug" / "mangrove"))
+        self.directory = pathlib.Path(directory)
+        self.state = self.directory / "state"
+        self.log = self.directory / "platform.log"
+        self.process = None
+
+    def start(self, *manifests):
+        command = [self.binary, "up", *map(str, manifests), "--state", str(self.state),
+                   "--api-listen", API, "--nacos-listen", NACOS, "--log-level", "info"]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+        def ready():
+            assert self.process.poll() is None, f"mangrove ended:\n{self.log.read_text()[-4000:]}"
+            return "Mangrove is ready" in self.log.read_text()[self.marked:]
+        self.marked = getattr(self, "marked", 0)
+        until("ready", ready)
+        self.marked = len(self.log.read_text())
+        return self
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.marked = len(self.log.read_text())
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=90)
+
+    def run(self, *words, check=True, text=None):
+        return subprocess.run([self.binary, *words, "--state", str(self.state)], capture_output=True, text=True,
+                              check=check, input=text)
+
+    def kubectl(self, *words, text=None, check=True):
+        done = subprocess.run(["kubectl", "--kubeconfig", str(self.state / "kubeconfig"), *words],
+                              capture_output=True, text=True, input=text, timeout=120)
+        if check and done.returncode != 0:
+            raise AssertionError(f"kubectl {' '.join(words)}\n{done.stdout}{done.stderr}")
+        return done.stdout if check else done
+
+    def objects(self, *words):
+        return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def apply(self, text):
+        return self.kubectl("apply", "-f", "-", text=text)
+
+
+@pytest.fixture(scope="session")
+def platform():
+    """One platform for all tests that do not hurt it."""
+    directory = tempfile.mkdtemp(prefix="mangrove-test-")
+    platform = Platform(directory)
+    try:
+        yield platform.start()
+    finally:
+        platform.stop()
+        platform.run("reset", "--yes", check=False)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def namespace(platform, request):
+    """A namespace of the test's own, in both worlds."""
+    name = "t-" + request.node.name.lower().replace("_", "-").split("[")[0][-40:]
+    platform.kubectl("create", "-f", "-", text=json.dumps(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+    yield name
+    platform.kubectl("delete", "namespace", name, "--wait=true", "--timeout=60s")
+
+
+def deployment(name, namespace, command, replicas=1, env=(), probe=True):
+    """A Deployment of one host process that serves HTTP on 8080."""
+    container = {
+        "name": name, "image": "host", "command": command,
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}, *env],
+        "ports": [{"name": "http", "containerPort": 8080}],
+    }
+    if probe:
+        container["readinessProbe"] = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1}
+    return json.dumps({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
+        },
+    })
+
+
+def service(name, namespace, port=80):
+    return json.dumps({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port, "targetPort": "http"}]},
+    })
