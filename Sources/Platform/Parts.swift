@@ -63,11 +63,9 @@ struct Parts: Sendable {
     private mutating func addInterfaces(credentials: Credentials, logger: Logger) throws {
         var addresses = [configuration.api]
         if node != nil { addresses.append(ListenAddress(host: configuration.apiServiceAddress, port: 443)) }
-        let authenticator = try Authenticator(credentials)
         for address in addresses {
             let listener = try APIListener(
-                api: api, authenticator: authenticator, credentials: credentials, host: address.host, port: address.port,
-                logger: logger)
+                api: api, credentials: credentials, host: address.host, port: address.port, logger: logger)
             add("API server on \(address)") { try await listener.run() }
         }
         places.append(.init(name: "kubernetes", address: "https://\(configuration.api)"))
@@ -76,7 +74,8 @@ struct Parts: Sendable {
         if node != nil { hosts.append(configuration.nacosServiceAddress) }
         for host in hosts {
             let listener = NacosListener(
-                catalogue: catalogue, httpAddress: (host, nacos.port), grpcAddress: (host, nacos.port + 1000), logger: logger)
+                catalogue: catalogue, httpAddress: .init(host: host, port: nacos.port),
+                grpcAddress: .init(host: host, port: nacos.port + NacosListener.grpcPortOffset), logger: logger)
             add("Nacos server on \(host):\(nacos.port)") { try await listener.run() }
         }
         places.append(.init(name: "nacos", address: "http://\(nacos)/nacos  (gRPC on port \(nacos.port + 1000))"))
