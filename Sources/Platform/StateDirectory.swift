@@ -23,8 +23,8 @@ package enum StateDirectory {
     /// Ends every pod of a stopped platform, takes its addresses and rules off the machine and deletes the directory.
     package static func reset(_ path: String, logger: Logger) async throws {
         if geteuid() == 0 {
-            let runtime = ProcessRuntime(directory: path + "/pods", shim: ProcessRuntime.ownExecutable, logger: logger)
-            await runtime.removeEverything()
+            let runtime = try ProcessRuntime(directory: path + "/runtime", logger: logger)
+            try await runtime.removeEverything()
             let network = try RoutedNetwork(directory: path + "/network", logger: logger)
             try await network.remove()
             try await ServiceProxy.removeRules()

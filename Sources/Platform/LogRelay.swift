@@ -1,0 +1,62 @@
+// Hands `kubectl logs` from the API server to the node that runs the pod.
+
+import APIServer
+import Client
+import Formats
+import NodeAgent
+import Objects
+import Synchronization
+
+/// The API server's way to the logs of pods. Before a node is connected, and where there is none, it answers 503.
+final class LogRelay: NodeAccess {
+    private struct Node {
+        let logs: PodLogs
+        let client: KubernetesClient
+    }
+
+    private let node = Mutex<Node?>(nil)
+
+    func connect(_ logs: PodLogs, client: KubernetesClient) {
+        node.withLock { $0 = Node(logs: logs, client: client) }
+    }
+
+    func logs(namespace: String, pod: String, options: LogOptions) async throws(Problem) -> any APIChunks {
+        guard let node = node.withLock({ $0 }) else {
+            throw Problem(.serviceUnavailable, "this platform runs no pods, so there are no logs")
+        }
+        let key = ObjectKey(namespace: namespace, name: pod)
+        let client = node.client
+        let object: Object
+        do {
+            object = try await client.get(.pods, key)
+        } catch let problem as Problem {
+            throw problem
+        } catch {
+            throw Problem(.internalError, "the pod cannot be read: \(error)")
+        }
+        var since = options.sinceTime.flatMap(Timestamp.init(rfc3339:))
+        if let seconds = options.sinceSeconds {
+            since = Timestamp(secondsSinceEpoch: APIEnvironment.system.now().secondsSinceEpoch - Int64(seconds), nanoseconds: 0)
+        }
+        let reading = LogReading(
+            container: options.container, follows: options.follow, tailLines: options.tailLines, since: since,
+            isPrevious: options.previous, showsTimestamps: options.timestamps, limitBytes: options.limitBytes)
+        let uid = object.uid
+        let stream = try node.logs.open(object, reading) { container in
+            // A log that is followed ends with its container; ask the API, as everyone else would.
+            guard let now = try? await client.get(.pods, key), now.uid == uid else { return false }
+            return Self.isRunning(container, in: now)
+        }
+        return Chunks(stream: stream)
+    }
+
+    private static func isRunning(_ container: String, in pod: Object) -> Bool {
+        let statuses = (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
+        return statuses.contains { $0["name"]?.string == container && $0["state", "running"] != nil }
+    }
+
+    private struct Chunks: APIChunks {
+        let stream: LogStream
+        func next() async throws -> [UInt8]? { try await stream.next() }
+    }
+}

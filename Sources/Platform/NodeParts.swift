@@ -1,0 +1,67 @@
+// What makes this machine a node: the pod network, the runtime, the agent, the service rules and DNS.
+
+import Client
+import ContainerRuntimes
+import DNSServer
+import Glibc
+import Logging
+import NIOCore
+import NodeAgent
+import Objects
+import PodNetwork
+
+/// The node's services. Making them prepares the machine; `mangrove reset` undoes that.
+struct NodeParts: Sendable {
+    let services: [Parts.Service]
+    let logs: PodLogs
+    let agent: NodeAgent
+    let runtime: ProcessRuntime
+    let proxy: ServiceProxy
+
+    /// Throws a Problem that says what this machine lacks for pods.
+    init(
+        configuration: Configuration, logger: Logger, client: (String) -> KubernetesClient
+    ) async throws(Problem) {
+        guard geteuid() == 0 else {
+            throw Problem(.forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
+        }
+        let directory = configuration.directory
+        let network = try RoutedNetwork(
+            directory: directory + "/network", podCIDR: configuration.podCIDR, logger: logger)
+        try await network.start()
+        try await HostAddresses(configuration.serviceAddresses).add()
+        let runtime = try ProcessRuntime(directory: directory + "/runtime", hidden: [directory], logger: logger)
+        try await runtime.adopt()
+        let proxy = try ServiceProxy(
+            client: client("service-proxy"), serviceCIDR: configuration.serviceCIDR, podCIDR: configuration.podCIDR,
+            logger: logger)
+        let node = NodeConfiguration(
+            nodeName: configuration.nodeName, nodeAddress: Self.machineAddress(), directory: directory + "/node",
+            clusterDNS: configuration.dnsServiceAddress, clusterDomain: configuration.clusterDomain,
+            apiAddress: configuration.apiServiceAddress)
+        let agent = NodeAgent(
+            configuration: node, client: client("node-agent"), runtime: runtime, network: network,
+            withdrawn: { await proxy.waitUntilWithdrawn(address: $0) }, logger: logger)
+        let dns = try DNSListener(
+            client: client("dns"), addresses: [configuration.dnsServiceAddress],
+            clusterDomain: configuration.clusterDomain, logger: logger)
+        logs = PodLogs(directory: directory + "/node/logs")
+        self.agent = agent
+        self.runtime = runtime
+        self.proxy = proxy
+        services = [
+            .init(name: "service proxy") { try await proxy.run() },
+            .init(name: "node agent") { try await agent.run() },
+            .init(name: "DNS server") { try await dns.run() },
+        ]
+    }
+
+    /// The address that this machine has on its first network; loopback where there is none.
+    private static func machineAddress() -> String {
+        let devices = (try? System.enumerateDevices()) ?? []
+        for device in devices where !device.name.hasPrefix("lo") && !device.name.hasPrefix(RoutedNetwork.devicePrefix) {
+            if let address = device.address?.ipAddress, device.address?.protocol == .inet { return address }
+        }
+        return "127.0.0.1"
+    }
+}
