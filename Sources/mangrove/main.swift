@@ -2,5 +2,9 @@
 
 import Commands
 import ContainerRuntimes
+import Glibc
 
+if ShimProgram.isMeant(by: CommandLine.arguments) {
+    exit(ShimProgram.main(arguments: CommandLine.arguments))
+}
 await MangroveCommand.main()
