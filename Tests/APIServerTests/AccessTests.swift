@@ -68,6 +68,17 @@ private final class Directory: Sendable {
         _ = try Credentials.open(at: directory.pki, now: noon)
         #expect(throws: Problem.self) { try Credentials.open(at: directory.pki, now: noon + 4_000 * 86_400) }
     }
+
+    @Test func theKubeconfigCarriesEverything() throws {
+        let credentials = try Credentials.open(at: directory.pki, now: noon)
+        let text = credentials.kubeconfig(server: "https://127.0.0.1:6443")
+        #expect(text.contains("server: https://127.0.0.1:6443\n"))
+        #expect(text.contains("current-context: mangrove\n"))
+        #expect(!text.contains("-data: \n"))
+        try credentials.writeKubeconfig(to: directory.path + "/admin.conf", server: "https://127.0.0.1:6443")
+        var information = stat()
+        #expect(stat(directory.path + "/admin.conf", &information) == 0 && information.st_mode & 0o777 == 0o600)
+    }
 }
 
 @Suite struct AuthenticatorTests {

@@ -1,37 +1,9 @@
 // The store through its front door: revisions, compare-and-set, pages, durability.
 
-import Glibc
-import Logging
 import Objects
 import Testing
 
 @testable import Storage
-
-/// A directory of its own for one test, gone when the test is.
-final class Scratch: Sendable {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/mangrove-store-XXXXXX".utf8CString)
-        path = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp/mangrove-store-none"
-    }
-
-    func open(_ limits: StoreLimits = .init()) throws -> Store {
-        try Store.open(at: path + "/store", limits: limits, logger: Logger(label: "test"))
-    }
-
-    deinit {
-        for directory in ["/store", "/copy"] {
-            for file in ["lock", "format", "store.db", "store.db-wal", "store.db-shm", "store.db-journal"] {
-                unlink(path + directory + "/" + file)
-            }
-            rmdir(path + directory)
-        }
-        rmdir(path)
-    }
-}
-
-func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 @Suite struct StoreTests {
     let scratch = Scratch()

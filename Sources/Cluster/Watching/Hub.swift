@@ -44,6 +44,9 @@ package final class Hub: Sendable {
             batchEvents: limits.batchEvents)
     }
 
+    /// How many watches have handed out everything and wait.
+    package var waiting: Int { waiters.waiting }
+
     /// Ends all watches, waiting or not: their `next` throws `ServiceUnavailable`.
     package func close() { waiters.close() }
 }
@@ -100,6 +103,7 @@ private final class Waiters: Sendable {
 
     init(revision: UInt64) { machine = Mutex(Machine(revision: revision)) }
 
+    var waiting: Int { machine.withLock { $0.waiting } }
     var isClosed: Bool { machine.withLock { $0.isClosed } }
 
     func cursorOpened(limit: Int) -> UInt64? {
