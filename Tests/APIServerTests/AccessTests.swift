@@ -123,7 +123,8 @@ private final class Directory: Sendable {
     let authorizer = Authorizer()
 
     @Test func mastersMayAll() throws {
-        try authorizer.check(Credentials.admin, AccessRequest(verb: "delete", path: "/x", target: .init(plural: "nodes")))
+        let deletion = AccessRequest(verb: "delete", path: "/x", target: .init(plural: "nodes"))
+        try authorizer.check(Credentials.admin, deletion)
         try authorizer.check(.component("scheduler"), AccessRequest(verb: "get", path: "/metrics"))
     }
 
@@ -131,8 +132,11 @@ private final class Directory: Sendable {
         for path in ["/version", "/livez", "/readyz/ping", "/healthz"] {
             try authorizer.check(.anonymous, AccessRequest(verb: "get", path: path))
         }
-        #expect(throws: Problem.self) { try authorizer.check(.anonymous, AccessRequest(verb: "post", path: "/version")) }
-        #expect(throws: Problem.self) { try authorizer.check(.anonymous, AccessRequest(verb: "get", path: "/versions")) }
+        for (verb, path) in [("post", "/version"), ("get", "/versions")] {
+            #expect(throws: Problem.self) {
+                try authorizer.check(.anonymous, AccessRequest(verb: verb, path: path))
+            }
+        }
     }
 
     @Test func refusalsReadAsUpstreams() {
@@ -148,8 +152,8 @@ private final class Directory: Sendable {
         let node = AccessRequest(verb: "get", path: "", target: .init(plural: "nodes", name: "n"))
         #expect(
             problem(node)
-                == "nodes \"n\" is forbidden: User \"system:anonymous\" cannot get resource \"nodes\" in API group \"\" "
-                + "at the cluster scope")
+                == "nodes \"n\" is forbidden: User \"system:anonymous\" cannot get resource \"nodes\" "
+                + "in API group \"\" at the cluster scope")
     }
 
     private func problem(_ request: AccessRequest) -> String {

@@ -38,8 +38,8 @@ import Testing
     }
 
     private func event(_ key: String, _ revision: UInt64) -> StoreEvent {
-        StoreEvent(
-            kind: .put, record: Record(key: key, bytes: [], revision: revision, createRevision: revision), previous: nil)
+        let record = Record(key: key, bytes: [], revision: revision, createRevision: revision)
+        return StoreEvent(kind: .put, record: record, previous: nil)
     }
 }
 

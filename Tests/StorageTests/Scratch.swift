@@ -24,7 +24,8 @@ final class Scratch: Sendable {
 
     func openCopy() throws -> Store { try Store.open(at: copy, logger: Logger(label: "test")) }
 
-    /// Copies the files of the open store, as a killed process would leave them; `change` may damage the log on the way.
+    /// Copies the files of the open store, as a killed process would leave them; `change` may damage the log on the
+    /// way.
     func copyFiles(log change: (inout [UInt8]) -> Void = { _ in }) {
         mkdir(copy, 0o700)
         for file in Self.files { unlink(copy + "/" + file) }

@@ -16,7 +16,7 @@ import Testing
         #expect([first.revision, second.revision, third.revision] == [1, 2, 3])
         #expect(third.createRevision == 1)
         #expect(store.get("/a")?.bytes == bytes("a@3"))
-        let gone = try await store.delete("/a", expecting: 3) { record, revision in record.bytes + bytes("!\(revision)") }
+        let gone = try await store.delete("/a", expecting: 3) { $0.bytes + bytes("!\($1)") }
         #expect(gone.revision == 4 && gone.bytes == bytes("a@3!4"))
         #expect(store.get("/a") == nil)
         #expect(store.revision == 4)

@@ -71,7 +71,8 @@ import Testing
         var history = History(after: 5, limits: limits)
         for revision in 6...30 as ClosedRange<UInt64> {
             let record = Record(
-                key: "/\(revision)", bytes: [UInt8](repeating: 0, count: 30), revision: revision, createRevision: revision)
+                key: "/\(revision)", bytes: [UInt8](repeating: 0, count: 30), revision: revision,
+                createRevision: revision)
             history.append(StoreEvent(kind: .put, record: record, previous: nil))
         }
         #expect(history.count == 3 && history.floor == 27)
