@@ -47,7 +47,7 @@ let rooms: [Target] = [
 
 let tests: [Target] = [
     suite("Core", of: "Formats", "Objects", "Timing"),
-    suite("Storage", of: "Formats", "Objects", "Timing", "Storage", "Watching", parts: .sqlite, .log),
+    suite("Storage", of: "Formats", "Objects", "Timing", "Storage", "Watching", parts: .log),
     suite("APIServer", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer",
           parts: .httpTypes, .nio, .log),
     suite("Reconciling", of: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .httpTypes, .nio, .log),

@@ -68,6 +68,17 @@ private final class Directory: Sendable {
         _ = try Credentials.open(at: directory.pki, now: noon)
         #expect(throws: Problem.self) { try Credentials.open(at: directory.pki, now: noon + 4_000 * 86_400) }
     }
+
+    @Test func theKubeconfigCarriesEverything() throws {
+        let credentials = try Credentials.open(at: directory.pki, now: noon)
+        let text = credentials.kubeconfig(server: "https://127.0.0.1:6443")
+        #expect(text.contains("server: https://127.0.0.1:6443\n"))
+        #expect(text.contains("current-context: mangrove\n"))
+        #expect(!text.contains("-data: \n"))
+        try credentials.writeKubeconfig(to: directory.path + "/admin.conf", server: "https://127.0.0.1:6443")
+        var information = stat()
+        #expect(stat(directory.path + "/admin.conf", &information) == 0 && information.st_mode & 0o777 == 0o600)
+    }
 }
 
 @Suite struct AuthenticatorTests {
@@ -112,7 +123,8 @@ private final class Directory: Sendable {
     let authorizer = Authorizer()
 
     @Test func mastersMayAll() throws {
-        try authorizer.check(Credentials.admin, AccessRequest(verb: "delete", path: "/x", target: .init(plural: "nodes")))
+        let deletion = AccessRequest(verb: "delete", path: "/x", target: .init(plural: "nodes"))
+        try authorizer.check(Credentials.admin, deletion)
         try authorizer.check(.component("scheduler"), AccessRequest(verb: "get", path: "/metrics"))
     }
 
@@ -120,8 +132,11 @@ private final class Directory: Sendable {
         for path in ["/version", "/livez", "/readyz/ping", "/healthz"] {
             try authorizer.check(.anonymous, AccessRequest(verb: "get", path: path))
         }
-        #expect(throws: Problem.self) { try authorizer.check(.anonymous, AccessRequest(verb: "post", path: "/version")) }
-        #expect(throws: Problem.self) { try authorizer.check(.anonymous, AccessRequest(verb: "get", path: "/versions")) }
+        for (verb, path) in [("post", "/version"), ("get", "/versions")] {
+            #expect(throws: Problem.self) {
+                try authorizer.check(.anonymous, AccessRequest(verb: verb, path: path))
+            }
+        }
     }
 
     @Test func refusalsReadAsUpstreams() {
@@ -137,8 +152,8 @@ private final class Directory: Sendable {
         let node = AccessRequest(verb: "get", path: "", target: .init(plural: "nodes", name: "n"))
         #expect(
             problem(node)
-                == "nodes \"n\" is forbidden: User \"system:anonymous\" cannot get resource \"nodes\" in API group \"\" "
-                + "at the cluster scope")
+                == "nodes \"n\" is forbidden: User \"system:anonymous\" cannot get resource \"nodes\" "
+                + "in API group \"\" at the cluster scope")
     }
 
     private func problem(_ request: AccessRequest) -> String {

@@ -1,37 +1,9 @@
 // The store through its front door: revisions, compare-and-set, pages, durability.
 
-import Glibc
-import Logging
 import Objects
 import Testing
 
 @testable import Storage
-
-/// A directory of its own for one test, gone when the test is.
-final class Scratch: Sendable {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/mangrove-store-XXXXXX".utf8CString)
-        path = mkdtemp(&template).map { String(cString: $0) } ?? "/tmp/mangrove-store-none"
-    }
-
-    func open(_ limits: StoreLimits = .init()) throws -> Store {
-        try Store.open(at: path + "/store", limits: limits, logger: Logger(label: "test"))
-    }
-
-    deinit {
-        for directory in ["/store", "/copy"] {
-            for file in ["lock", "format", "store.db", "store.db-wal", "store.db-shm", "store.db-journal"] {
-                unlink(path + directory + "/" + file)
-            }
-            rmdir(path + directory)
-        }
-        rmdir(path)
-    }
-}
-
-func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
 
 @Suite struct StoreTests {
     let scratch = Scratch()
@@ -44,7 +16,7 @@ func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
         #expect([first.revision, second.revision, third.revision] == [1, 2, 3])
         #expect(third.createRevision == 1)
         #expect(store.get("/a")?.bytes == bytes("a@3"))
-        let gone = try await store.delete("/a", expecting: 3) { record, revision in record.bytes + bytes("!\(revision)") }
+        let gone = try await store.delete("/a", expecting: 3) { $0.bytes + bytes("!\($1)") }
         #expect(gone.revision == 4 && gone.bytes == bytes("a@3!4"))
         #expect(store.get("/a") == nil)
         #expect(store.revision == 4)

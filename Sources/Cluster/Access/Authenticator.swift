@@ -44,7 +44,8 @@ package struct Authenticator: Sendable {
         return try identity(certificate)
     }
 
-    /// Checks once more that this authority signed it, and that it did so for a client: a server's certificate is nobody.
+    /// Checks once more that this authority signed it, and that it did so for a client: a server's certificate is
+    /// nobody.
     package func identity(_ certificate: Certificate) throws(Problem) -> Identity {
         guard authority.publicKey.isValidSignature(certificate.signature, for: certificate),
             let usages = try? certificate.extensions.extendedKeyUsage, usages.contains(.clientAuth)

@@ -1,4 +1,4 @@
-// Who may do what. So far: members of system:masters everything, everybody else the paths that tell whether the server lives.
+// Who may do what: members of system:masters everything, everybody else what tells whether the server lives.
 
 import Objects
 

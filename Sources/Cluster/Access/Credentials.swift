@@ -14,8 +14,8 @@ package struct Credentials: Sendable {
     package let admin: KeyPair
     package let adminToken: String
 
-    /// Reads them from a directory (`DIR/pki`), making what is missing: the authority once, the certificates that it signs
-    /// again when they are about to expire or the server's names have changed.
+    /// Reads them from a directory (`DIR/pki`), making what is missing: the authority once, the certificates that it
+    /// signs again when they are about to expire or the server's names have changed.
     ///
     /// `now` is in seconds since 1970. One process at a time: the store's lock sees to that. Files: `ca.crt`, `ca.key`,
     /// `apiserver.crt`, `apiserver.key`, `admin.crt`, `admin.key`, `admin.token`; readable by their owner only.
@@ -53,8 +53,8 @@ package struct Credentials: Sendable {
             guard !issuer.expires(within: 0, of: now) else {
                 throw Problem(
                     .internalError,
-                    "the certificate authority in \(directory.path) has expired: remove \(directory.path) to begin with a "
-                        + "new one, or set the clock right")
+                    "the certificate authority in \(directory.path) has expired: remove \(directory.path) to begin "
+                        + "with a new one, or set the clock right")
             }
             return issuer
         }
@@ -66,8 +66,8 @@ package struct Credentials: Sendable {
     }
 
     private static func leaf(
-        _ file: String, _ commonName: String, _ purpose: LeafPurpose, in directory: SecretDirectory, from issuer: Issuer,
-        now: Int64
+        _ file: String, _ commonName: String, _ purpose: LeafPurpose, in directory: SecretDirectory,
+        from issuer: Issuer, now: Int64
     ) throws(Problem) -> KeyPair {
         if let certificate = try directory.read("\(file).crt"), let key = try directory.read("\(file).key") {
             let pair = KeyPair(certificatePEM: certificate, keyPEM: key)

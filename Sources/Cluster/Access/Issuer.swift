@@ -148,7 +148,8 @@ struct Issuer {
 /// The names and addresses under which clients reach the server.
 package struct ServerNames: Sendable, Hashable {
     package var names = [
-        "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+        "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
     ]
     /// IPv4 and IPv6, as text; the last one is the service `kubernetes`.
     package var addresses = ["127.0.0.1", "::1", "10.96.0.1"]

@@ -16,7 +16,9 @@ struct SecretDirectory: Sendable {
         var made = path.hasPrefix("/") ? "" : "."
         for part in path.split(separator: "/") {
             made += "/" + part
-            guard mkdir(made, 0o700) == 0 || errno == EEXIST else { throw Self.problem("make the directory", made, errno) }
+            guard mkdir(made, 0o700) == 0 || errno == EEXIST else {
+                throw Self.problem("make the directory", made, errno)
+            }
         }
     }
 

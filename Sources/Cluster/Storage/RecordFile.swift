@@ -224,7 +224,8 @@ extension Problem {
         case SQLITE_FULL:
             Problem(
                 .storageReadOnly,
-                "\(path): the disk is full or the store has reached its size limit; nothing was written: free some space")
+                "\(path): the disk is full or the store has reached its size limit; nothing was written: "
+                    + "free some space")
         case SQLITE_CORRUPT, SQLITE_NOTADB:
             Problem(.internalError, "\(path) is damaged (\(words)): restore it from a copy")
         case SQLITE_BUSY:

@@ -2,8 +2,9 @@
 
 /// An ordered map from key to record, in leaves of bounded size.
 ///
-/// A copy costs the same however many records there are, and a change after a copy rewrites one leaf and the list of leaves:
-/// so readers take a copy and walk it without holding up writers. Keys are ASCII, for which Swift's order is that of bytes.
+/// A copy costs the same however many records there are, and a change after a copy rewrites one leaf and the list of
+/// leaves: so readers take a copy and walk it without holding up writers. Keys are ASCII, for which Swift's order is
+/// that of bytes.
 struct RecordIndex: Sendable {
     static let leafRecords = 256
 
@@ -90,7 +91,8 @@ struct RecordIndex: Sendable {
         return record
     }
 
-    /// How many records from this position on have keys with the prefix; the record there must be one of them if any is.
+    /// How many records from this position on have keys with the prefix; the record there must be one of them if any
+    /// is.
     func count(from start: Position, prefix: String) -> Int {
         var count = 0
         var leaf = start.leaf

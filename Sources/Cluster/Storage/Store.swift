@@ -7,8 +7,8 @@ import Synchronization
 
 /// Keys to bytes, with one revision for the whole store that every write raises by one.
 ///
-/// Promises: a write that returned is on disk and survives a kill of the process or a power cut; readers see a write only
-/// after that, whole, and never wait for the disk; writers that wait at the same time share one commit.
+/// Promises: a write that returned is on disk and survives a kill of the process or a power cut; readers see a write
+/// only after that, whole, and never wait for the disk; writers that wait at the same time share one commit.
 package final class Store: Sendable {
     private typealias Ticket = CheckedContinuation<Result<Record, StoreFailure>, Never>
     private typealias Queue = WriteQueueMachine<Ticket>
@@ -25,8 +25,8 @@ package final class Store: Sendable {
 
     /// Opens the store in a directory, making both if they are not there.
     ///
-    /// Throws a problem that says what to do when another process has it open (naming that process), when a newer version of
-    /// this program wrote it (it is left as it is), or when it cannot be read.
+    /// Throws a problem that says what to do when another process has it open (naming that process), when a newer
+    /// version of this program wrote it (it is left as it is), or when it cannot be read.
     package static func open(
         at directory: String, limits: StoreLimits = .init(), logger: Logger
     ) throws(Problem) -> Store {
@@ -58,8 +58,8 @@ package final class Store: Sendable {
 
     package func get(_ key: String) -> Record? { view.withLock { $0.index[key] } }
 
-    /// Records of a prefix in the order of their keys, those after the key `after`, at most `limit`, as they were at a revision
-    /// (now, if none is given). Throws `Expired` when that revision is no longer remembered.
+    /// Records of a prefix in the order of their keys, those after the key `after`, at most `limit`, as they were at
+    /// a revision (now, if none is given). Throws `Expired` when that revision is no longer remembered.
     package func page(
         prefix: String, after: String? = nil, limit: Int? = nil, at revision: UInt64? = nil
     ) throws(Problem) -> Page {
@@ -67,7 +67,8 @@ package final class Store: Sendable {
         return moment.page(prefix: prefix, after: after, limit: limit)
     }
 
-    /// The committed events of a prefix after a revision, at most `limit`, and the revision up to which they are complete.
+    /// The committed events of a prefix after a revision, at most `limit`, and the revision up to which they are
+    /// complete.
     package func events(
         after revision: UInt64, prefix: String, limit: Int
     ) throws(Problem) -> (events: [StoreEvent], upTo: UInt64) {
@@ -91,8 +92,8 @@ package final class Store: Sendable {
         try await submit(.update(key, expecting: expecting, encode: encode))
     }
 
-    /// Deletes a key, at any revision if none is expected. `encode` makes the final state that watchers are told, from the
-    /// deleted record and the revision of the deletion; that state is what is returned.
+    /// Deletes a key, at any revision if none is expected. `encode` makes the final state that watchers are told,
+    /// from the deleted record and the revision of the deletion; that state is what is returned.
     package func delete(
         _ key: String, expecting: UInt64? = nil,
         _ encode: @escaping @Sendable (Record, UInt64) -> [UInt8] = { record, _ in record.bytes }
@@ -106,7 +107,8 @@ package final class Store: Sendable {
         observers.withLock { $0.append(body) }
     }
 
-    /// Commits what was accepted, refuses what comes later, and lets go of the file and the directory's lock. Reads go on.
+    /// Commits what was accepted, refuses what comes later, and lets go of the file and the directory's lock. Reads
+    /// go on.
     package func close() {
         queue.withLock { $0.closed() }
         committer.sync {

@@ -4,8 +4,8 @@ import Glibc
 import Objects
 import Synchronization
 
-/// A directory held by this process. Files: `lock` (the holder's pid), `format` (a version), `store.db` and what SQLite keeps
-/// next to it.
+/// A directory held by this process. Files: `lock` (the holder's pid), `format` (a version), `store.db` and what
+/// SQLite keeps next to it.
 final class StoreDirectory: Sendable {
     static let formatName = "mangrove-store"
     static let formatVersion = 1
@@ -15,7 +15,8 @@ final class StoreDirectory: Sendable {
     /// The locked file; nil once unlocked.
     private let lock: Mutex<Int32?>
 
-    /// Makes the directory if need be, locks it and checks its format. It is readable by its owner only: it holds Secrets.
+    /// Makes the directory if need be, locks it and checks its format. It is readable by its owner only: it holds
+    /// Secrets.
     init(opening path: String) throws(Problem) {
         self.path = path
         try Self.make(path)
@@ -56,7 +57,8 @@ final class StoreDirectory: Sendable {
             let holder = text(of: descriptor).prefix { $0.isNumber }
             throw Problem(
                 .serviceUnavailable,
-                "\(path) is held by process \(holder.isEmpty ? "unknown" : String(holder)): stop it, or use another directory")
+                "\(path) is held by process \(holder.isEmpty ? "unknown" : String(holder)): stop it, "
+                    + "or use another directory")
         }
         let pid = Array("\(getpid())\n".utf8)
         guard ftruncate(descriptor, 0) == 0, pwrite(descriptor, pid, pid.count, 0) == pid.count else {
@@ -74,14 +76,16 @@ final class StoreDirectory: Sendable {
             guard errno == ENOENT else { throw .file("open", path, errno) }
             guard access(directory + "/store.db", F_OK) != 0 else {
                 throw Problem(
-                    .internalError, "\(directory) has a store.db but no file \"format\": it cannot be told who wrote it")
+                    .internalError,
+                    "\(directory) has a store.db but no file \"format\": it cannot be told who wrote it")
             }
             return try writeFormat(directory)
         }
         defer { Glibc.close(descriptor) }
         let words = text(of: descriptor).split(whereSeparator: \.isWhitespace)
         guard words.count == 2, words[0] == formatName, let version = Int(words[1]), version > 0 else {
-            throw Problem(.internalError, "\(path) does not name a store format: \(directory) was not written by Mangrove")
+            throw Problem(
+                .internalError, "\(path) does not name a store format: \(directory) was not written by Mangrove")
         }
         guard version <= formatVersion else {
             throw Problem(

@@ -48,7 +48,8 @@ struct Moment: Sendable {
         let limit = limit.map { max($0, 0) } ?? .max
         var records: [Record] = []
         var position = index.position(notBefore: max(after ?? prefix, prefix))
-        // Keys that held something then; the walk merges them with the index, where they may hold something else or nothing.
+        // Keys that held something then; the walk merges them with the index, where they may hold something else or
+        // nothing.
         let old = then.compactMap { key, record in record != nil && key > (after ?? "") ? key : nil }.sorted()
         var nextOld = 0
         var ahead = nextUntouched(&position, prefix: prefix, after: after)

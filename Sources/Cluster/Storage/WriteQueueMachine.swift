@@ -4,9 +4,9 @@ import Objects
 
 /// Decides writes before they are on disk. `Ticket` is whatever the shell answers a writer by.
 ///
-/// Promises: revisions are given in the order of requests, without gaps; a write is checked against everything asked for
-/// before it, committed or not; when a commit fails, so do all writes that were decided on top of it, and their revisions are
-/// given again.
+/// Promises: revisions are given in the order of requests, without gaps; a write is checked against everything asked
+/// for before it, committed or not; when a commit fails, so do all writes that were decided on top of it, and their
+/// revisions are given again.
 struct WriteQueueMachine<Ticket: Sendable>: Sendable {
     /// What a writer wants. An encoder gets the revision that the value will have.
     enum Change: Sendable {

@@ -16,8 +16,8 @@ package struct WatchLimits: Sendable {
 
 /// Where watches begin.
 ///
-/// There is one ring of events for all, the store's history; a watch is a place in it. Writers never wait for a watch: one
-/// that falls off the ring is cut with `Expired` (410) and has to list again.
+/// There is one ring of events for all, the store's history; a watch is a place in it. Writers never wait for a
+/// watch: one that falls off the ring is cut with `Expired` (410) and has to list again.
 package final class Hub: Sendable {
     private let store: Store
     private let limits: WatchLimits
@@ -33,7 +33,8 @@ package final class Hub: Sendable {
 
     /// Follows the keys of a prefix from a revision: the first event is the first one after it.
     ///
-    /// Throws `Expired` when events after that revision are no longer remembered, `TooManyRequests` over the limit of cursors.
+    /// Throws `Expired` when events after that revision are no longer remembered, `TooManyRequests` over the limit of
+    /// cursors.
     package func watch(prefix: String, from revision: UInt64) throws(Problem) -> Cursor {
         _ = try store.events(after: revision, prefix: prefix, limit: 0)
         guard let number = waiters.cursorOpened(limit: limits.cursors) else {
@@ -43,6 +44,9 @@ package final class Hub: Sendable {
             number: number, prefix: prefix, revision: revision, store: store, waiters: waiters,
             batchEvents: limits.batchEvents)
     }
+
+    /// How many watches have handed out everything and wait.
+    package var waiting: Int { waiters.waiting }
 
     /// Ends all watches, waiting or not: their `next` throws `ServiceUnavailable`.
     package func close() { waiters.close() }
@@ -75,8 +79,8 @@ package final class Cursor: Sendable {
 
     /// The next events, waiting until there are some. One task at a time.
     ///
-    /// Returns none only when the task was cancelled; the cursor is good for another call then. Throws `Expired` when the
-    /// caller was so slow that events it has not seen are forgotten.
+    /// Returns none only when the task was cancelled; the cursor is good for another call then. Throws `Expired` when
+    /// the caller was so slow that events it has not seen are forgotten.
     package func next() async throws(Problem) -> [StoreEvent] {
         while true {
             if waiters.isClosed { throw Problem(.serviceUnavailable, "the server is shutting down") }
@@ -100,6 +104,7 @@ private final class Waiters: Sendable {
 
     init(revision: UInt64) { machine = Mutex(Machine(revision: revision)) }
 
+    var waiting: Int { machine.withLock { $0.waiting } }
     var isClosed: Bool { machine.withLock { $0.isClosed } }
 
     func cursorOpened(limit: Int) -> UInt64? {

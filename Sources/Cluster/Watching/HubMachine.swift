@@ -4,8 +4,8 @@ import Storage
 
 /// Cursors that have read everything and wait. `Waker` is whatever the shell wakes a cursor by.
 ///
-/// A wake carries the revision up to which nothing was there for that cursor, so that one that slept long does not count as
-/// having fallen behind.
+/// A wake carries the revision up to which nothing was there for that cursor, so that one that slept long does not
+/// count as having fallen behind.
 struct HubMachine<Waker: Sendable>: Sendable {
     struct Wake: Sendable {
         let waker: Waker

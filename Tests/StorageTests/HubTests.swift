@@ -1,0 +1,155 @@
+// Watches: the waiting machine by script, and cursors over a real store.
+
+import Objects
+import Storage
+import Testing
+
+@testable import Watching
+
+@Suite struct HubMachineTests {
+    @Test func wakesThoseWhoFollowTheKey() {
+        var machine = HubMachine<String>(revision: 5)
+        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "pods")?.waker == nil)
+        #expect(machine.cursorWaited(2, prefix: "/nodes/", seen: 5, waker: "nodes")?.waker == nil)
+        let wakes = machine.committed([event("/pods/a", 6), event("/leases/a", 7)])
+        #expect(wakes.map(\.waker) == ["pods"] && wakes.map(\.nothingUpTo) == [5])
+        #expect(machine.waiting == 1)
+        // The one for nodes has slept through 6 and 7: nothing was there for it up to 7.
+        #expect(machine.committed([event("/nodes/a", 8)]).map(\.nothingUpTo) == [7])
+        #expect(machine.waiting == 0)
+    }
+
+    @Test func aCommitBetweenReadingAndWaitingIsNotMissed() {
+        var machine = HubMachine<String>(revision: 5)
+        _ = machine.committed([event("/pods/a", 6)])
+        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "pods")?.nothingUpTo == 5)
+        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 6, waker: "pods")?.waker == nil)
+    }
+
+    @Test func cancellingAndClosing() {
+        var machine = HubMachine<String>(revision: 5)
+        _ = machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "one")
+        _ = machine.cursorWaited(2, prefix: "/pods/", seen: 5, waker: "two")
+        _ = machine.committed([event("/nodes/a", 6)])
+        #expect(machine.waitCancelled(1)?.nothingUpTo == 6)
+        #expect(machine.waitCancelled(1)?.waker == nil)
+        #expect(machine.closed().map(\.waker) == ["two"])
+        #expect(machine.cursorWaited(3, prefix: "/pods/", seen: 6, waker: "three")?.waker == "three")
+    }
+
+    private func event(_ key: String, _ revision: UInt64) -> StoreEvent {
+        let record = Record(key: key, bytes: [], revision: revision, createRevision: revision)
+        return StoreEvent(kind: .put, record: record, previous: nil)
+    }
+}
+
+@Suite struct HubTests {
+    let scratch = Scratch()
+
+    @Test func deliversEverythingInOrderWithWhatWasBefore() async throws {
+        let store = try scratch.open()
+        let hub = Hub(store: store)
+        _ = try await store.create("/pods/a") { _ in [1] }
+        let cursor = try hub.watch(prefix: "/pods/", from: 1)
+        let events = try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
+            group.addTask {
+                var events: [StoreEvent] = []
+                while events.count < 3 { events += try await cursor.next() }
+                return events
+            }
+            _ = try await store.update("/pods/a", expecting: 1) { _ in [2] }
+            _ = try await store.create("/nodes/n") { _ in [] }
+            _ = try await store.delete("/pods/a") { record, _ in record.bytes + [9] }
+            _ = try await store.create("/pods/b") { _ in [] }
+            return try await group.next() ?? []
+        }
+        #expect(events.map(\.revision) == [2, 4, 5])
+        #expect(events.map(\.kind) == [.put, .delete, .put])
+        #expect(events.map { $0.previous?.bytes } == [[1], [2], nil])
+        #expect(events[1].record.bytes == [2, 9])
+        store.close()
+    }
+
+    @Test func manyWatchersSeeTheSame() async throws {
+        let store = try scratch.open()
+        let hub = Hub(store: store)
+        let revisions = try await withThrowingTaskGroup(of: [UInt64].self) { group in
+            for _ in 0..<20 {
+                let cursor = try hub.watch(prefix: "/k/", from: 0)
+                group.addTask {
+                    var seen: [UInt64] = []
+                    while seen.count < 100 { seen += try await cursor.next().map(\.revision) }
+                    return seen
+                }
+            }
+            for number in 0..<100 { _ = try await store.create("/k/\(number)") { _ in [] } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(revisions.count == 20)
+        #expect(revisions.allSatisfy { $0 == Array(1...100) })
+        store.close()
+    }
+
+    @Test func theSlowAreCutAndTheIdleAreNot() async throws {
+        var limits = StoreLimits()
+        limits.historyEvents = 4
+        let store = try scratch.open(limits)
+        let hub = Hub(store: store)
+        let slow = try hub.watch(prefix: "/pods/", from: 0)
+        let idle = try hub.watch(prefix: "/nodes/", from: 0)
+        let first = try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
+            group.addTask { try await idle.next() }
+            while hub.waiting == 0 { await Task.yield() }
+            for number in 0..<9 { _ = try await store.create("/pods/\(number)") { _ in [] } }
+            _ = try await store.create("/nodes/n") { _ in [] }
+            return try await group.next() ?? []
+        }
+        #expect(first.map(\.revision) == [10])
+        await #expect(throws: Problem(.expired, "too old resource version: 0 (6)")) { try await slow.next() }
+        #expect(throws: Problem.self) { try hub.watch(prefix: "/", from: 5) }
+        #expect(throws: Problem.self) { try hub.watch(prefix: "/", from: 11) }
+        store.close()
+    }
+
+    @Test func aCancelledWaitKeepsItsPlace() async throws {
+        let store = try scratch.open()
+        let hub = Hub(store: store)
+        let cursor = try hub.watch(prefix: "/pods/", from: 0)
+        try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
+            group.addTask { try await cursor.next() }
+            while hub.waiting == 0 { await Task.yield() }
+            _ = try await store.create("/nodes/n") { _ in [] }
+            group.cancelAll()
+            #expect(try await group.next() == [])
+        }
+        #expect(cursor.revision == 1)
+        _ = try await store.create("/pods/a") { _ in [] }
+        #expect(try await cursor.next().map(\.revision) == [2])
+        store.close()
+    }
+
+    @Test func closingEndsWatches() async throws {
+        let store = try scratch.open()
+        let hub = Hub(store: store)
+        let cursor = try hub.watch(prefix: "/", from: 0)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await #expect(throws: Problem.self) { try await cursor.next() } }
+            while hub.waiting == 0 { await Task.yield() }
+            hub.close()
+        }
+        store.close()
+    }
+
+    @Test func cursorsAreCounted() throws {
+        let store = try scratch.open()
+        var limits = WatchLimits()
+        limits.cursors = 1
+        let hub = Hub(store: store, limits: limits)
+        var cursor: Cursor? = try hub.watch(prefix: "/", from: 0)
+        #expect(cursor?.revision == 0)
+        #expect(throws: Problem.self) { try hub.watch(prefix: "/", from: 0) }
+        cursor = nil
+        _ = try hub.watch(prefix: "/", from: 0)
+        store.close()
+    }
+}
