@@ -14,9 +14,8 @@ import PodNetwork
 struct NodeParts: Sendable {
     let services: [Parts.Service]
     let logs: PodLogs
-    let agent: NodeAgent
-    let runtime: ProcessRuntime
-    let proxy: ServiceProxy
+    let agent: Kubelet
+    let dns: ClusterDNS
 
     /// Throws a Problem that says what this machine lacks for pods.
     init(
@@ -39,20 +38,17 @@ struct NodeParts: Sendable {
             nodeName: configuration.nodeName, nodeAddress: Self.machineAddress(), directory: directory + "/node",
             clusterDNS: configuration.dnsServiceAddress, clusterDomain: configuration.clusterDomain,
             apiAddress: configuration.apiServiceAddress)
-        let agent = NodeAgent(
+        let agent = Kubelet(
             configuration: node, client: client("node-agent"), runtime: runtime, network: network,
             withdrawn: { await proxy.waitUntilWithdrawn(address: $0) }, logger: logger)
-        let dns = try DNSListener(
-            client: client("dns"), addresses: [configuration.dnsServiceAddress],
+        dns = try ClusterDNS(
+            client: client("dns"), listen: [DNSEndpoint(address: configuration.dnsServiceAddress)],
             clusterDomain: configuration.clusterDomain, logger: logger)
         logs = PodLogs(directory: directory + "/node/logs")
         self.agent = agent
-        self.runtime = runtime
-        self.proxy = proxy
         services = [
             .init(name: "service proxy") { try await proxy.run() },
             .init(name: "node agent") { try await agent.run() },
-            .init(name: "DNS server") { try await dns.run() },
         ]
     }
 

@@ -5,10 +5,10 @@ import Access
 import Catalogue
 import Client
 import Controllers
-import DNSServer
 import Logging
 import NacosServer
 import Objects
+import Reconciling
 import RegistrySync
 import Rollouts
 import Scheduling
@@ -29,60 +29,114 @@ struct Parts: Sendable {
     private let api: KubernetesAPI
     private let catalogue: ServiceCatalogue
     private let configuration: Configuration
-    private var node: NodeParts?
+    private let node: NodeParts?
+    /// Raised by each interface once it listens.
+    private var listening: [Flag] = []
 
     init(configuration: Configuration, store: Store, logger: Logger) async throws {
         self.configuration = configuration
-        let hub = Hub(store: store)
         let logs = LogRelay()
-        api = try KubernetesAPI(store: store, hub: hub, nodeAccess: logs, logger: logger)
+        let api = try KubernetesAPI(store: store, hub: Hub(store: store), nodeAccess: logs, logger: logger)
+        self.api = api
         catalogue = ServiceCatalogue(sources: [.kubernetes])
-        let credentials = try Credentials.open(at: configuration.directory + "/pki")
-        try credentials.writeKubeconfig(server: configuration.api.description, to: configuration.kubeconfigPath)
-
+        let credentials = try Credentials.open(
+            at: configuration.directory + "/pki", now: APIEnvironment.system.now().secondsSinceEpoch)
+        try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
         do throws(Problem) {
-            node = try await NodeParts(configuration: configuration, logger: logger, client: client("node"))
-            node.map { logs.connect($0.logs) }
+            let node = try await NodeParts(configuration: configuration, logger: logger) { Self.client($0, of: api) }
+            logs.connect(node.logs, client: Self.client("pod-logs", of: api))
+            self.node = node
         } catch {
+            node = nil
             warnings.append("no pods run here: \(error.message)")
         }
-        try addInterfaces(credentials: credentials, logger: logger)
-        addReconcilers(logger: logger)
-        if let node { services += node.services }
+        try addKubernetes(credentials: credentials, logger: logger)
+        addNacos(logger: logger)
+        addReconcilers(authority: credentials.authorityPEM, logger: logger)
+        addNode()
     }
 
     /// A client of the embedded API server under a component's name.
-    func client(_ name: String) -> KubernetesClient {
+    func client(_ name: String) -> KubernetesClient { Self.client(name, of: api) }
+
+    private static func client(_ name: String, of api: KubernetesAPI) -> KubernetesClient {
         KubernetesClient(transport: InProcessTransport(api: api, identity: .component(name)), name: name)
     }
+
+    /// Makes the objects that every cluster begins with. Before anything that watches them runs.
+    func prepareObjects() async throws {
+        let address = node == nil ? configuration.api.host : configuration.apiServiceAddress
+        try await api.bootstrap(endpointAddress: address, port: node == nil ? configuration.api.port : 443)
+        if node != nil {
+            try await SystemObjects(client: client("mangrove"), configuration: configuration).ensure()
+        }
+    }
+
+    /// Returns when every interface listens and the catalogue has its first full picture.
+    func waitUntilReady() async throws {
+        for flag in listening { try await flag.wait() }
+        await catalogue.waitUntilComplete()
+    }
+
+    /// Stops the pods of this node gracefully.
+    func stopPods() async { await node?.agent.stopPods() }
 
     private mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
         services.append(Service(name: name, run: run))
     }
 
-    private mutating func addInterfaces(credentials: Credentials, logger: Logger) throws {
+    private mutating func flag() -> Flag {
+        let flag = Flag()
+        listening.append(flag)
+        return flag
+    }
+
+    private mutating func addKubernetes(credentials: Credentials, logger: Logger) throws {
         var addresses = [configuration.api]
         if node != nil { addresses.append(ListenAddress(host: configuration.apiServiceAddress, port: 443)) }
         for address in addresses {
             let listener = try APIListener(
                 api: api, credentials: credentials, host: address.host, port: address.port, logger: logger)
-            add("API server on \(address)") { try await listener.run() }
+            let bound = flag()
+            add("API server on \(address)") { try await listener.run { _ in bound.raise() } }
         }
         places.append(.init(name: "kubernetes", address: "https://\(configuration.api)"))
+    }
+
+    private mutating func addNacos(logger: Logger) {
         guard let nacos = configuration.nacos else { return }
         var hosts = [nacos.host]
         if node != nil { hosts.append(configuration.nacosServiceAddress) }
         for host in hosts {
+            let bound = flag()
             let listener = NacosListener(
                 catalogue: catalogue, httpAddress: .init(host: host, port: nacos.port),
-                grpcAddress: .init(host: host, port: nacos.port + NacosListener.grpcPortOffset), logger: logger)
+                grpcAddress: .init(host: host, port: nacos.port + NacosListener.grpcPortOffset), logger: logger
+            ) { bound.raise() }
             add("Nacos server on \(host):\(nacos.port)") { try await listener.run() }
         }
-        places.append(.init(name: "nacos", address: "http://\(nacos)/nacos  (gRPC on port \(nacos.port + 1000))"))
+        places.append(.init(name: "nacos", address: "http://\(nacos)/nacos (gRPC on port \(nacos.port + 1000))"))
     }
 
-    private mutating func addReconcilers(logger: Logger) {
+    private mutating func addReconcilers(authority: String, logger: Logger) {
         let catalogue = catalogue
         add("catalogue") { try await catalogue.run() }
+        let loops = ControlLoops(client: client("controllers"), rootCertificate: authority, logger: logger)
+        add("controllers") { try await loops.run() }
+        let scheduler = Scheduler(client: client("scheduler"), logger: logger)
+        add("scheduler") { try await scheduler.run() }
+        let sync = ServiceSync(client: client("registry-sync"), catalogue: catalogue, logger: logger)
+        add("registry sync") { try await sync.run() }
+        let rollouts = WithdrawalController(client: client("rollouts"), catalogue: catalogue, logger: logger)
+        add("rollouts") { try await rollouts.run() }
+    }
+
+    private mutating func addNode() {
+        guard let node else { return }
+        services += node.services
+        let bound = flag()
+        let dns = node.dns
+        add("DNS server") { try await dns.run { _ in bound.raise() } }
+        places.append(.init(name: "dns", address: "\(configuration.dnsServiceAddress):53 (*.\(configuration.clusterDomain))"))
     }
 }

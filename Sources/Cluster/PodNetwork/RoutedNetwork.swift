@@ -13,7 +13,7 @@ import Objects
 /// everything, also what an earlier process did.
 package actor RoutedNetwork: PodNetworking {
     /// All devices on the machine's side are called this and the address in hexadecimal.
-    static let devicePrefix = "mgv"
+    package static let devicePrefix = "mgv"
     static let table = "mangrove-pods"
     /// Loses against every host route of a pod, wins against the default route.
     static let unreachableMetric = 4096
