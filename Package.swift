@@ -38,7 +38,7 @@ let rooms: [Target] = [
          uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client", "Reconciling",
          "Controllers", "Scheduling", "ContainerRuntimes", "PodNetwork", "NodeAgent", "Catalogue", "NacosServer",
          "DNSServer", "RegistrySync", "Rollouts",
-         parts: .httpTypes, .lifecycle, .nio, .log),
+         parts: .httpTypes, .nio, .unixSignals, .log),
     room("Commands", uses: "Formats", "Objects", "Access", "Client", "ContainerRuntimes", "PodNetwork", "Platform",
          parts: .argumentParser, .nio, .log),
     .target(name: "CLinux", path: "Sources/Cluster/CLinux", exclude: ["README.md"]),
@@ -126,7 +126,7 @@ struct Part {
     static var hummingbirdCore: Part { Part("HummingbirdCore", "hummingbird") }
     static var hummingbirdHTTP2: Part { Part("HummingbirdHTTP2", "hummingbird") }
     static var hummingbirdTLS: Part { Part("HummingbirdTLS", "hummingbird") }
-    static var lifecycle: Part { Part("ServiceLifecycle", "swift-service-lifecycle") }
+    static var unixSignals: Part { Part("UnixSignals", "swift-service-lifecycle") }
     static var log: Part { Part("Logging", "swift-log") }
     static var nio: Part { Part("NIO", "swift-nio") }
     static var nioSSL: Part { Part("NIOSSL", "swift-nio-ssl") }

@@ -3,7 +3,7 @@
 import ArgumentParser
 import Objects
 
-/// The root command; `main.swift` calls `MangroveCommand.main()`.
+/// The root command; `main.swift` calls `start`.
 package struct MangroveCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "mangrove",
@@ -16,6 +16,11 @@ package struct MangroveCommand: AsyncParsableCommand {
         subcommands: [UpCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, VersionCommand.self])
 
     package init() {}
+
+    /// Parses this process's arguments and runs what they say; ends the process with its exit code on failure.
+    ///
+    /// A function of its own because top-level code would choose ArgumentParser's entry for synchronous commands.
+    package static func start() async { await main(nil) }
 }
 
 /// The product's version and the Kubernetes version whose API it serves.

@@ -41,7 +41,10 @@ struct StatusCommand: AsyncParsableCommand {
         guard let text = TextFile.read(state.directory + "/kubeconfig") else {
             throw Problem(.unknown, "no kubeconfig in \(state.directory)")
         }
-        let transport = try HTTPSTransport(Kubeconfig(parsing: text))
+        let kubeconfig = try Kubeconfig(parsing: text) { file in
+            throw Problem(.invalid, "the kubeconfig that mangrove writes names no files, and this one names \(file)")
+        }
+        let transport = try HTTPSTransport(kubeconfig)
         let client = KubernetesClient(transport: transport, name: "mangrove-status")
         do {
             var phases: [String: Int] = [:]

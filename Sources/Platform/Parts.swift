@@ -13,6 +13,7 @@ import RegistrySync
 import Rollouts
 import Scheduling
 import Storage
+import Timing
 import Watching
 
 /// The built services. Nothing runs until the platform runs `services`.
@@ -30,8 +31,8 @@ struct Parts: Sendable {
     private let catalogue: ServiceCatalogue
     private let configuration: Configuration
     private let node: NodeParts?
-    /// Raised by each interface once it listens.
-    private var listening: [Flag] = []
+    /// Opened by each interface once it listens.
+    private var listening: [Gate] = []
 
     init(configuration: Configuration, store: Store, logger: Logger) async throws {
         self.configuration = configuration
@@ -74,7 +75,7 @@ struct Parts: Sendable {
 
     /// Returns when every interface listens and the catalogue has its first full picture.
     func waitUntilReady() async throws {
-        for flag in listening { try await flag.wait() }
+        for gate in listening { try await gate.wait() }
         await catalogue.waitUntilComplete()
     }
 
@@ -85,10 +86,10 @@ struct Parts: Sendable {
         services.append(Service(name: name, run: run))
     }
 
-    private mutating func flag() -> Flag {
-        let flag = Flag()
-        listening.append(flag)
-        return flag
+    private mutating func gate() -> Gate {
+        let gate = Gate()
+        listening.append(gate)
+        return gate
     }
 
     private mutating func addKubernetes(credentials: Credentials, logger: Logger) throws {
@@ -97,8 +98,8 @@ struct Parts: Sendable {
         for address in addresses {
             let listener = try APIListener(
                 api: api, credentials: credentials, host: address.host, port: address.port, logger: logger)
-            let bound = flag()
-            add("API server on \(address)") { try await listener.run { _ in bound.raise() } }
+            let bound = gate()
+            add("API server on \(address)") { try await listener.run { _ in bound.open() } }
         }
         places.append(.init(name: "kubernetes", address: "https://\(configuration.api)"))
     }
@@ -108,11 +109,11 @@ struct Parts: Sendable {
         var hosts = [nacos.host]
         if node != nil { hosts.append(configuration.nacosServiceAddress) }
         for host in hosts {
-            let bound = flag()
+            let bound = gate()
             let listener = NacosListener(
                 catalogue: catalogue, httpAddress: .init(host: host, port: nacos.port),
                 grpcAddress: .init(host: host, port: nacos.port + NacosListener.grpcPortOffset), logger: logger
-            ) { bound.raise() }
+            ) { bound.open() }
             add("Nacos server on \(host):\(nacos.port)") { try await listener.run() }
         }
         places.append(.init(name: "nacos", address: "http://\(nacos)/nacos (gRPC on port \(nacos.port + 1000))"))
@@ -134,9 +135,9 @@ struct Parts: Sendable {
     private mutating func addNode() {
         guard let node else { return }
         services += node.services
-        let bound = flag()
+        let bound = gate()
         let dns = node.dns
-        add("DNS server") { try await dns.run { _ in bound.raise() } }
+        add("DNS server") { try await dns.run { _ in bound.open() } }
         places.append(.init(name: "dns", address: "\(configuration.dnsServiceAddress):53 (*.\(configuration.clusterDomain))"))
     }
 }

@@ -7,8 +7,8 @@ import Formats
 import Glibc
 import Logging
 import Objects
-import ServiceLifecycle
 import Storage
+import UnixSignals
 import Watching
 
 /// One platform on one state directory.

@@ -27,23 +27,40 @@ package enum StateDirectory {
             try await runtime.removeEverything()
             let network = try RoutedNetwork(directory: path + "/network", logger: logger)
             try await network.remove()
-            try await ServiceProxy.removeRules()
             let defaults = Configuration(directory: path, nodeName: "")
+            try await ServiceProxy.remove(serviceCIDR: defaults.serviceCIDR)
             try await HostAddresses(defaults.serviceAddresses).remove()
         }
         try removeTree(path)
     }
 
-    /// Deletes a folder without following links or leaving its file system, where a pod's mount would still be.
+    /// Deletes a folder and what is in it, without following links.
     private static func removeTree(_ path: String) throws(Problem) {
-        let failed = nftw(
-            path,
-            { path, _, _, _ in
-                guard let path else { return 0 }
-                return remove(path)
-            }, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT)
-        guard failed == 0 else {
+        for name in names(in: path) {
+            let inside = path + "/" + name
+            var information = stat()
+            guard lstat(inside, &information) == 0 else { continue }
+            if information.st_mode & S_IFMT == S_IFDIR {
+                try removeTree(inside)
+            } else {
+                unlink(inside)
+            }
+        }
+        guard rmdir(path) == 0 || errno == ENOENT else {
             throw Problem(.internalError, "cannot delete \(path): \(String(cString: strerror(errno)))")
         }
+    }
+
+    private static func names(in path: String) -> [String] {
+        guard let folder = opendir(path) else { return [] }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 }

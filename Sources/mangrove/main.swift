@@ -7,4 +7,4 @@ import Glibc
 if ShimProgram.isMeant(by: CommandLine.arguments) {
     exit(ShimProgram.main(arguments: CommandLine.arguments))
 }
-await MangroveCommand.main()
+await MangroveCommand.start()

@@ -100,12 +100,15 @@ package final class ServiceProxy: Sendable {
 
     /// Takes the rules and the route to the service range out of the kernel, also those of an earlier process. Call it when
     /// `run` has ended.
-    package func remove() async throws(Problem) {
+    package func remove() async throws(Problem) { try await Self.remove(serviceCIDR: serviceRange.description) }
+
+    /// The same, where no proxy was made.
+    package static func remove(serviceCIDR: String) async throws(Problem) {
         let tools = try NetworkTools.found()
         try await tools.nft.run(["-f", "-"], input: Ruleset.removal)
-        let route = ["route", "show", "exact", "\(serviceRange)", "dev", "lo"]
+        let route = ["route", "show", "exact", serviceCIDR, "dev", "lo"]
         if try await !tools.ip.run(route).isEmpty {
-            try await tools.ip.run(["route", "delete", "\(serviceRange)", "dev", "lo"])
+            try await tools.ip.run(["route", "delete", serviceCIDR, "dev", "lo"])
         }
     }
 

@@ -1,0 +1,111 @@
+// Takes leaving pods out of the catalogue and says when every consumer has acknowledged.
+
+import Catalogue
+import Client
+import Formats
+import Logging
+import Objects
+import Reconciling
+import Synchronization
+
+/// Watches pods. The moment one gets a deletion timestamp, everything at its address is withdrawn from the catalogue; when
+/// no consumer is outstanding any more, the pod gets the condition `mangrove.dev/Withdrawn`, which the node agent waits
+/// for before it stops the pod. Needs `run()` to be running.
+package final class WithdrawalController: Sendable {
+    /// Pods that are waited for at the same time; further ones take turns.
+    static let workers = 64
+    /// A wait is looked at again after this long, in case the pod went away meanwhile.
+    static let turn: Duration = .seconds(1)
+
+    private static let addressIndex = "address"
+
+    private let client: KubernetesClient
+    private let catalogue: ServiceCatalogue
+    private let clock: Reconciling.WallClock
+    private let logger: Logger
+    private let pods: Informer
+    private let machine = Mutex(WithdrawalMachine())
+    private let started = ContinuousClock.now
+
+    package init(
+        client: KubernetesClient, catalogue: ServiceCatalogue, clock: Reconciling.WallClock = .system, logger: Logger
+    ) {
+        self.client = client
+        self.catalogue = catalogue
+        self.clock = clock
+        self.logger = logger
+        pods = Informer(
+            client: client, resource: .pods,
+            indexes: [Self.addressIndex: { WithdrawalMachine.address(of: $0).map { [$0] } ?? [] }], logger: logger)
+    }
+
+    /// Works until cancelled.
+    package func run() async throws {
+        let reconciler = Reconciler<ObjectKey>(name: "withdrawals", workers: Self.workers, logger: logger) {
+            [self] key in
+            try await reconcile(key)
+        }
+        pods.onChange { [self] change in
+            for address in Set([change.old, change.new].compactMap { $0.flatMap(WithdrawalMachine.address(of:)) }) {
+                follow(address)
+            }
+            if let old = change.old, old.uid != change.new?.uid { machine.withLock { $0.vanished(uid: old.uid) } }
+            if change.new?.isTerminating == true { reconciler.enqueue(change.key) }
+        }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.pods.run() }
+            group.addTask { await reconciler.run() }
+            await group.waitForAll()
+        }
+    }
+
+    /// Brings the catalogue's withdrawals in line with the pods at an address.
+    private func follow(_ address: String) {
+        if WithdrawalMachine.isWithdrawn(pods.indexed(Self.addressIndex, address)) {
+            catalogue.withdraw(address: address)
+        } else {
+            catalogue.liftWithdrawal(address: address)
+        }
+    }
+
+    private func reconcile(_ key: ObjectKey) async throws -> Outcome {
+        guard let pod = pods.get(key) else { return .done }
+        // Before every source is in, nobody outstanding may only mean that nobody is known yet.
+        guard catalogue.isComplete else { return .again(after: .milliseconds(100)) }
+        let address = WithdrawalMachine.address(of: pod)
+        let outstanding = address.map { catalogue.outstanding(address: $0) } ?? []
+        let now = ContinuousClock.now - started
+        switch machine.withLock({ $0.looked(at: pod, outstanding: outstanding, now: now) }) {
+        case .nothing: return .done
+        case .wait:
+            guard let address, !outstanding.isEmpty else {
+                return .again(after: max(.milliseconds(10), WithdrawalMachine.reconnectAllowance - now))
+            }
+            await waitForTurn(address)
+            return .again(after: .zero)
+        case .acknowledge(let reason, let message):
+            return try await acknowledge(pod, reason: reason, message: message)
+        }
+    }
+
+    /// Waits until the address is acknowledged, at most for one turn.
+    private func waitForTurn(_ address: String) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.catalogue.waitUntilAcknowledged(address: address) }
+            group.addTask { try? await Task.sleep(for: Self.turn) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func acknowledge(_ pod: Object, reason: String, message: String) async throws -> Outcome {
+        let patch = WithdrawalMachine.patch(pod, reason: reason, message: message, time: clock.now())
+        do {
+            try await client.patch(.pods, pod.key, .strategicMerge, patch, subresource: "status")
+        } catch let problem as Problem where problem.code == 404 {
+            return .done
+        }
+        logger.info("withdrawal acknowledged", metadata: ["pod": "\(pod.key)", "message": "\(message)"])
+        return .done
+    }
+}

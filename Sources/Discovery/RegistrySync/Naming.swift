@@ -1,0 +1,119 @@
+// The names that cross between the catalogue and Kubernetes: services, labels, annotations, addresses.
+
+import Catalogue
+import Formats
+import Objects
+
+/// The labels and annotations that exported objects carry.
+package enum ExportMark {
+    /// On Services and EndpointSlices that were made here: the world they came from.
+    package static let originLabel = "mangrove.dev/origin"
+    /// `group@@name` in the writer's words. On a Service of yours it says which catalogue service that is.
+    package static let serviceAnnotation = "mangrove.dev/service"
+    /// The exported instances in their writers' words, a JSON array; on EndpointSlices.
+    package static let instancesAnnotation = "mangrove.dev/instances"
+    /// Who manages Services and EndpointSlices that were made here.
+    package static let manager = "registry-sync.mangrove.dev"
+    package static let serviceManagedBy = "app.kubernetes.io/managed-by"
+    package static let sliceManagedBy = "endpointslice.kubernetes.io/managed-by"
+    package static let sliceService = "kubernetes.io/service-name"
+
+    /// Whether this Service was made here.
+    package static func isOwn(service: Object) -> Bool { service.labels[serviceManagedBy] == manager }
+    /// Whether this EndpointSlice was made here.
+    package static func isOwn(slice: Object) -> Bool { slice.labels[sliceManagedBy] == manager }
+}
+
+extension ServiceName {
+    /// The catalogue service that a Kubernetes Service stands for: what its annotation says, else its own name.
+    package init(service: Object) {
+        self.init(
+            namespace: service.namespace, annotation: service.annotations[ExportMark.serviceAnnotation],
+            else: service.name)
+    }
+
+    /// The catalogue service that an exported EndpointSlice belongs to.
+    package init(slice: Object) {
+        self.init(
+            namespace: slice.namespace, annotation: slice.annotations[ExportMark.serviceAnnotation],
+            else: slice.labels[ExportMark.sliceService] ?? "")
+    }
+
+    private init(namespace: String, annotation: String?, else name: String) {
+        guard let annotation, !annotation.isEmpty else {
+            self.init(namespace: namespace, name: name)
+            return
+        }
+        guard let mark = annotation.firstRange(of: "@@") else {
+            self.init(namespace: namespace, name: annotation)
+            return
+        }
+        self.init(
+            namespace: namespace, group: String(annotation[..<mark.lowerBound]),
+            name: String(annotation[mark.upperBound...]))
+    }
+
+    /// The value of `ExportMark.serviceAnnotation`.
+    package var annotation: String { "\(group)@@\(name)" }
+
+    /// The name of the Service that carries this one: its own where DNS allows that, else what is left of it and a hash.
+    ///
+    /// `providers:com.acme.Orders:1.0.0:` becomes `providers-com-acme-orders-1-0-0-…`; the same name always gives the same.
+    package var kubernetesName: String {
+        if group == Self.defaultGroup, Self.isLabel(name) { return name }
+        var text = ""
+        for byte in name.lowercased().utf8 {
+            let isPlain = (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte)
+            if isPlain {
+                text.unicodeScalars.append(Unicode.Scalar(byte))
+            } else if !text.isEmpty, !text.hasSuffix("-") {
+                text += "-"
+            }
+        }
+        if text.utf8.first.map({ !(0x61...0x7A).contains($0) }) ?? true { text = "s-" + text }
+        text = String(text.prefix(Self.labelLimit - 11))
+        while text.hasSuffix("-") { text.removeLast() }
+        return text + "-" + Self.hash(annotation)
+    }
+
+    /// The longest name of a Service.
+    static let labelLimit = 63
+
+    /// Whether a name can be a Service's (RFC 1035 label).
+    static func isLabel(_ name: String) -> Bool {
+        guard let first = name.utf8.first, let last = name.utf8.last, name.utf8.count <= labelLimit else {
+            return false
+        }
+        return (0x61...0x7A).contains(first) && last != 0x2D
+            && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+    }
+
+    /// Ten hexadecimal digits of FNV-1a.
+    private static func hash(_ text: String) -> String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        let digits = String(hash, radix: 16)
+        return String((String(repeating: "0", count: 16 - digits.count) + digits).suffix(10))
+    }
+}
+
+/// The kind of address that an EndpointSlice can hold.
+enum AddressType: String, Hashable {
+    case ipv4 = "IPv4"
+    case ipv6 = "IPv6"
+
+    /// Nil for host names, and for loopback and unspecified addresses, which mean another host to everybody else.
+    init?(_ address: String) {
+        let parts = address.split(separator: ".", omittingEmptySubsequences: false)
+        if parts.count == 4, parts.allSatisfy({ part in UInt8(part).map { String($0) == part } ?? false }) {
+            if parts[0] == "127" || address == "0.0.0.0" { return nil }
+            self = .ipv4
+        } else if address.contains(":"), address != "::1", address != "::",
+            address.utf8.allSatisfy({ ":.".utf8.contains($0) || Character(Unicode.Scalar($0)).isHexDigit })
+        {
+            self = .ipv6
+        } else {
+            return nil
+        }
+    }
+}

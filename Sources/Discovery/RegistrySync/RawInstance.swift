@@ -1,0 +1,47 @@
+// An exported instance in its writer's words, as the EndpointSlice's annotation keeps it.
+
+import Catalogue
+import Formats
+import Objects
+
+enum RawInstance {
+    static func tree(_ instance: Instance) -> JSON {
+        var tree: JSON = ["address": .string(instance.address), "port": JSON(instance.port)]
+        if !instance.id.isEmpty { tree["id"] = .string(instance.id) }
+        if instance.weight != 1 { tree["weight"] = .number(instance.weight) }
+        tree["cluster"] = .string(instance.cluster)
+        if !instance.isHealthy { tree["healthy"] = false }
+        if !instance.isEnabled { tree["enabled"] = false }
+        if case .persistent = instance.lifetime { tree["persistent"] = true }
+        if !instance.ports.isEmpty {
+            var ports = JSONObject()
+            for name in instance.ports.keys.sorted() { ports[name] = instance.ports[name].map { JSON($0) } }
+            tree["ports"] = .object(ports)
+        }
+        if !instance.metadata.isEmpty { tree["metadata"] = JSON(stringMap: instance.metadata) }
+        return tree
+    }
+
+    /// The instances that an exported slice stands for, to be put back into the catalogue after a restart until their
+    /// writers come again; persistent ones, whose writers do not, for good.
+    static func adopted(from slice: Object) -> [Instance] {
+        guard ExportMark.isOwn(slice: slice), !slice.isTerminating,
+            let origin = slice.labels[ExportMark.originLabel].flatMap(Origin.init(rawValue:)), origin != .kubernetes,
+            let text = slice.annotations[ExportMark.instancesAnnotation],
+            let trees = (try? JSON(parsing: text))?.array
+        else { return [] }
+        return trees.compactMap { instance($0, origin) }
+    }
+
+    private static func instance(_ tree: JSON, _ origin: Origin) -> Instance? {
+        guard let address = tree["address"]?.string, let port = tree["port"]?.integer else { return nil }
+        var ports: [String: Int] = [:]
+        for member in tree["ports"]?.object ?? JSONObject() { ports[member.key] = member.value.integer }
+        return Instance(
+            id: tree["id"]?.string ?? "", address: address, port: port, ports: ports,
+            weight: tree["weight"]?.number ?? 1, isHealthy: tree["healthy"]?.bool ?? true,
+            isEnabled: tree["enabled"]?.bool ?? true, cluster: tree["cluster"]?.string ?? "DEFAULT",
+            metadata: tree["metadata"]?.stringMap ?? [:],
+            lifetime: tree["persistent"]?.bool == true ? .persistent : .lease(.adopted), origin: origin)
+    }
+}

@@ -1,0 +1,227 @@
+// Carries services both ways between Kubernetes and the catalogue.
+
+import Catalogue
+import Client
+import Logging
+import Objects
+import Reconciling
+import Synchronization
+
+/// Imports Services with their EndpointSlices into the catalogue, and exports what the catalogue knows from elsewhere as
+/// Services with EndpointSlices of their own.
+///
+/// Calls `sourceSynced(.kubernetes)` once everything that Kubernetes knows, earlier exports included, is in the catalogue;
+/// exports begin when the catalogue is complete. Needs `run()` to be running.
+package final class ServiceSync: Sendable {
+    /// A Service made here stays for so long after its last instance, so that a writer that restarts finds its address kept.
+    package static let emptyServiceRetention: Duration = .seconds(5)
+    /// Services whose namespace does not exist are tried again this often.
+    package static let namespaceRetry: Duration = .seconds(15)
+
+    private static let catalogueIndex = "catalogue"
+    private static let serviceIndex = "service"
+
+    private let client: KubernetesClient
+    private let catalogue: ServiceCatalogue
+    private let logger: Logger
+    private let services: Informer
+    private let slices: Informer
+    /// Since when services are without instances.
+    private let emptySince = Mutex<[ServiceName: ContinuousClock.Instant]>([:])
+
+    package init(client: KubernetesClient, catalogue: ServiceCatalogue, logger: Logger) {
+        self.client = client
+        self.catalogue = catalogue
+        self.logger = logger
+        services = Informer(
+            client: client, resource: .services,
+            indexes: [Self.catalogueIndex: { [ServiceName(service: $0).description] }], logger: logger)
+        slices = Informer(
+            client: client, resource: .endpointSlices,
+            indexes: [
+                Self.serviceIndex: { [Self.owner(of: $0).description] },
+                // Only exports are looked up by what they were exported for.
+                Self.catalogueIndex: { ExportMark.isOwn(slice: $0) ? [ServiceName(slice: $0).description] : [] },
+            ], logger: logger)
+    }
+
+    /// Synchronises until cancelled.
+    package func run() async throws {
+        let exports = Reconciler<ServiceName>(name: "registry-sync", logger: logger) { [self] in try await export($0) }
+        observe(exports)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.services.run() }
+            group.addTask { await self.slices.run() }
+            group.addTask {
+                // Only cancellation ends the wait for the informers.
+                guard (try? await self.services.waitUntilSynced()) != nil,
+                    (try? await self.slices.waitUntilSynced()) != nil
+                else { return }
+                self.adopt()
+                self.catalogue.sourceSynced(.kubernetes)
+                await self.catalogue.waitUntilComplete()
+                await self.exportChanges(to: exports)
+            }
+            await group.waitForAll()
+        }
+    }
+
+    /// Whether everything that Kubernetes knows has been seen once.
+    package var isSynced: Bool { services.isSynced && slices.isSynced }
+
+    // MARK: Import
+
+    private static func owner(of slice: Object) -> ObjectKey {
+        ObjectKey(namespace: slice.namespace, name: slice.labels[ExportMark.sliceService] ?? "")
+    }
+
+    private func observe(_ exports: Reconciler<ServiceName>) {
+        services.onChange { [self] change in
+            let names = Set([change.old, change.new].compactMap { $0.map(ServiceName.init(service:)) })
+            for name in names {
+                refresh(name)
+                exports.enqueue(name)
+            }
+        }
+        slices.onChange { [self] change in
+            for slice in [change.old, change.new].compactMap({ $0 }) {
+                if ExportMark.isOwn(slice: slice) {
+                    exports.enqueue(ServiceName(slice: slice))
+                } else if let service = services.get(Self.owner(of: slice)) {
+                    refresh(ServiceName(service: service))
+                }
+            }
+        }
+    }
+
+    /// Puts what Kubernetes knows of a catalogue service into the catalogue. Several Services may stand for the same one.
+    private func refresh(_ name: ServiceName) {
+        let instances = services.indexed(Self.catalogueIndex, name.description).flatMap { service in
+            ImportMachine.instances(
+                of: service, slices: slices.indexed(Self.serviceIndex, service.key.description))
+        }
+        catalogue.replace(instances, of: .kubernetes, as: name)
+    }
+
+    /// Puts earlier exports back, except where their writers have come already.
+    private func adopt() {
+        var count = 0
+        for slice in slices.list() {
+            let name = ServiceName(slice: slice)
+            let known = catalogue.snapshot(of: name).records
+            for instance in RawInstance.adopted(from: slice) {
+                let isKnown = known.contains {
+                    $0.origin == instance.origin && $0.address == instance.address && $0.port == instance.port
+                        && $0.cluster == instance.cluster
+                }
+                if isKnown { continue }
+                do {
+                    try catalogue.register(instance, as: name)
+                    count += 1
+                } catch {
+                    logger.error(
+                        "an exported instance was not taken back",
+                        metadata: [
+                            "service": "\(name)", "error": "\(error)",
+                        ])
+                }
+            }
+        }
+        if count > 0 { logger.info("took back instances exported earlier", metadata: ["count": "\(count)"]) }
+    }
+
+    // MARK: Export
+
+    private func exportChanges(to exports: Reconciler<ServiceName>) async {
+        let feed = catalogue.changes()
+        enqueueAll(exports)
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await exports.run() }
+            group.addTask {
+                while let changes = await feed.next() {
+                    switch changes {
+                    case .services(let names): for name in names { exports.enqueue(name) }
+                    case .everything: self.enqueueAll(exports)
+                    }
+                }
+            }
+            await group.waitForAll()
+        }
+    }
+
+    private func enqueueAll(_ exports: Reconciler<ServiceName>) {
+        for name in catalogue.services() { exports.enqueue(name) }
+        for service in services.list() where ExportMark.isOwn(service: service) {
+            exports.enqueue(ServiceName(service: service))
+        }
+        for slice in slices.list() where ExportMark.isOwn(slice: slice) { exports.enqueue(ServiceName(slice: slice)) }
+    }
+
+    private func export(_ name: ServiceName) async throws -> Outcome {
+        let instances = catalogue.snapshot(of: name).instances(foreignTo: .kubernetes)
+        var standing = services.indexed(Self.catalogueIndex, name.description)
+        let ownKey = ObjectKey(namespace: name.namespace, name: name.kubernetesName)
+        if let inTheWay = services.get(ownKey), !standing.contains(where: { $0.key == ownKey }) {
+            standing.append(inTheWay)
+        }
+        let emptyFor = emptyDuration(name, isEmpty: instances.isEmpty)
+        let plan = ExportMachine.plan(
+            name, instances: instances, services: standing,
+            slices: slices.indexed(Self.catalogueIndex, name.description),
+            keepsService: emptyFor < Self.emptyServiceRetention)
+        for address in plan.unusable {
+            logger.warning(
+                "this instance cannot be shown in Kubernetes: its address means nothing elsewhere",
+                metadata: [
+                    "service": "\(name)", "address": "\(address)",
+                ])
+        }
+        do {
+            for action in plan.actions { try await perform(action) }
+        } catch let problem as Problem where problem.code == 404 && problem.kind == Resource.namespaces.plural {
+            logger.warning(
+                "no such namespace, so its services are not shown in Kubernetes; create it",
+                metadata: [
+                    "service": "\(name)"
+                ])
+            return .again(after: Self.namespaceRetry)
+        }
+        let isKept = instances.isEmpty && standing.contains(where: ExportMark.isOwn(service:))
+        guard isKept else {
+            if instances.isEmpty { emptySince.withLock { $0[name] = nil } }
+            return .done
+        }
+        return emptyFor < Self.emptyServiceRetention ? .again(after: Self.emptyServiceRetention - emptyFor) : .done
+    }
+
+    private func emptyDuration(_ name: ServiceName, isEmpty: Bool) -> Duration {
+        let now = ContinuousClock.now
+        return emptySince.withLock { since in
+            guard isEmpty else {
+                since[name] = nil
+                return .zero
+            }
+            let start = since[name] ?? now
+            since[name] = start
+            return now - start
+        }
+    }
+
+    private func perform(_ action: ExportAction) async throws {
+        switch action {
+        case .createService(let service): try await client.create(.services, service)
+        case .createSlice(let slice): try await client.create(.endpointSlices, slice)
+        case .updateSlice(let slice): try await client.update(.endpointSlices, slice)
+        case .deleteService(let service): try await delete(.services, service)
+        case .deleteSlice(let slice): try await delete(.endpointSlices, slice)
+        }
+    }
+
+    private func delete(_ resource: Resource, _ object: Object) async throws {
+        do {
+            try await client.delete(resource, object.key, uid: object.uid)
+        } catch let problem as Problem where problem.code == 404 {
+            // Somebody else was quicker.
+        }
+    }
+}
