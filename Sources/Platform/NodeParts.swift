@@ -25,6 +25,7 @@ struct NodeParts: Sendable {
             throw Problem(.forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
         }
         let directory = configuration.directory
+        try StateDirectory.prepare(directory + "/network")
         let network = try RoutedNetwork(
             directory: directory + "/network", podCIDR: configuration.podCIDR, logger: logger)
         try await network.start()
