@@ -1,0 +1,159 @@
+// Makes service addresses work: watches Services and EndpointSlices and keeps the kernel's rules equal to them.
+
+import Client
+import Logging
+import Objects
+import Reconciling
+import Synchronization
+import Timing
+
+/// The service proxy of one machine.
+///
+/// Each change of the picture becomes at most one atomic replacement of one nftables table, and none when the text is the
+/// same. Established connections are not touched. Rules stay when the process ends, so that a restart interrupts nothing;
+/// `remove` takes them away. Needs a started `RoutedNetwork`, and is removed before it.
+package final class ServiceProxy: Sendable {
+    static let backoff = Backoff(initial: .milliseconds(200), limit: .seconds(30))
+
+    private struct State {
+        var machine = RulesetMachine()
+        var continuations: [RulesetMachine.Waiter: CheckedContinuation<Void, Never>] = [:]
+    }
+
+    private let services: Informer
+    private let slices: Informer
+    private let serviceRange: AddressRange
+    private let podRange: AddressRange
+    private let logger: Logger
+    private let changed = Signal()
+    private let state = Mutex(State())
+
+    package init(
+        client: KubernetesClient, serviceCIDR: String = "10.96.0.0/12", podCIDR: String = "10.88.0.0/16", logger: Logger
+    ) throws(Problem) {
+        guard let serviceRange = AddressRange(serviceCIDR) else {
+            throw Problem(.invalid, "\"\(serviceCIDR)\" is no IPv4 range")
+        }
+        guard let podRange = AddressRange(podCIDR) else { throw Problem(.invalid, "\"\(podCIDR)\" is no IPv4 range") }
+        self.serviceRange = serviceRange
+        self.podRange = podRange
+        self.logger = logger
+        services = Informer(client: client, resource: .services, logger: logger)
+        slices = Informer(client: client, resource: .endpointSlices, logger: logger)
+        services.onChange { [changed] _ in changed.raise() }
+        slices.onChange { [changed] _ in changed.raise() }
+    }
+
+    /// Keeps the rules true until cancelled. Throws one Problem when root or a program is missing; whoever waits for a
+    /// withdrawal is released then, because nothing is sent anywhere.
+    package func run() async throws {
+        let tools: NetworkTools
+        do {
+            tools = try NetworkTools.found()
+        } catch {
+            stopped()
+            throw error
+        }
+        state.withLock { $0.machine.proxyStarted() }
+        defer { stopped() }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await self.services.run() }
+            group.addTask { await self.slices.run() }
+            group.addTask { try await self.keepTrue(tools) }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+
+    /// Returns once an applied ruleset sends no new connection to this address, or the task is cancelled.
+    ///
+    /// Asking also ends the address's turn as a last resort: when no endpoint of a service is ready, new connections go to
+    /// endpoints that terminate and still serve, except to those that were asked about. Returns at once when the address
+    /// is no IPv4 address, and when `run` has ended.
+    package func waitUntilWithdrawn(address text: String) async {
+        guard let address = IPv4Address(text) else { return }
+        let asked = state.withLock { $0.machine.withdrawalAsked(of: address) }
+        guard case .wait(let waiter) = asked else {
+            if asked == .refused {
+                logger.error("too many wait for withdrawals", metadata: ["limit": "\(RulesetMachine.waiterLimit)"])
+            }
+            return
+        }
+        changed.raise()
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = state.withLock { state in
+                    guard !Task.isCancelled, state.machine.waiting[waiter] != nil else { return true }
+                    state.continuations[waiter] = continuation
+                    return false
+                }
+                if isOver { continuation.resume() }
+            }
+        } onCancel: {
+            let continuation = state.withLock { state in
+                state.machine.waiterLeft(waiter)
+                return state.continuations.removeValue(forKey: waiter)
+            }
+            continuation?.resume()
+        }
+    }
+
+    /// Takes the rules and the route to the service range out of the kernel, also those of an earlier process. Call it when
+    /// `run` has ended.
+    package func remove() async throws(Problem) {
+        let tools = try NetworkTools.found()
+        try await tools.nft.run(["-f", "-"], input: Ruleset.removal)
+        let route = ["route", "show", "exact", "\(serviceRange)", "dev", "lo"]
+        if try await !tools.ip.run(route).isEmpty {
+            try await tools.ip.run(["route", "delete", "\(serviceRange)", "dev", "lo"])
+        }
+    }
+
+    private func keepTrue(_ tools: NetworkTools) async throws {
+        try await services.waitUntilSynced()
+        try await slices.waitUntilSynced()
+        var failures = 0
+        var reported: [String] = []
+        while !Task.isCancelled {
+            let withdrawing = state.withLock { $0.machine.withdrawing }
+            let table = ServiceTable(services: services.list(), slices: slices.list(), withdrawing: withdrawing)
+            let ruleset = Ruleset(table, serviceRange: serviceRange, podRange: podRange)
+            if ruleset.omissions != reported {
+                reported = ruleset.omissions
+                for omission in reported { logger.warning("left out of the service rules: \(omission)") }
+            }
+            do {
+                let isDue = state.withLock { $0.machine.pictureRead(ruleset, terminating: table.terminating) }
+                if isDue { try await apply(ruleset, tools) }
+                failures = 0
+                await changed.wait()
+            } catch {
+                failures += 1
+                logger.error("the service rules could not be applied", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: Self.backoff.delay(afterFailures: failures))
+            }
+        }
+    }
+
+    /// The route goes with the rules: it gives the machine's own connections to service addresses a way through the output
+    /// hook and a source address even where there is no default route, and keeps them from leaving by one. Its source is the
+    /// gateway address of the pod network, which has to be started first.
+    private func apply(_ ruleset: Ruleset, _ tools: NetworkTools) async throws(Problem) {
+        try await tools.nft.run(["-f", "-"], input: ruleset.text)
+        let isFirst = state.withLock { $0.machine.state == .starting }
+        if isFirst {
+            let gateway = AddressPoolMachine(range: podRange).gateway
+            try await tools.ip.run(["route", "replace", "\(serviceRange)", "dev", "lo", "src", "\(gateway)"])
+        }
+        resume { $0.rulesetApplied(ruleset) }
+    }
+
+    private func stopped() { resume { $0.proxyStopped() } }
+
+    private func resume(_ input: (inout RulesetMachine) -> [RulesetMachine.Waiter]) {
+        let continuations = state.withLock { state in
+            input(&state.machine).compactMap { state.continuations.removeValue(forKey: $0) }
+        }
+        for continuation in continuations { continuation.resume() }
+    }
+}

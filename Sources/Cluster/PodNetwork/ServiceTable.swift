@@ -1,0 +1,136 @@
+// Which service address leads to which endpoints: Services and EndpointSlices read into plain values.
+
+import Formats
+import Objects
+
+/// One port of one Service and where its new connections go.
+struct ServicePort: Hashable, Sendable {
+    /// What nftables and Kubernetes both know; others are refused by the API.
+    enum TransportProtocol: String, Hashable, Sendable, Comparable {
+        case tcp, udp, sctp
+
+        static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    struct Target: Hashable, Sendable, Comparable {
+        var address: IPv4Address
+        var port: Int
+
+        static func < (left: Target, right: Target) -> Bool { (left.address, left.port) < (right.address, right.port) }
+    }
+
+    var service: ObjectKey
+    var transport: TransportProtocol
+    /// The cluster IP and the external IPs.
+    var addresses: [IPv4Address]
+    var port: Int
+    var nodePort: Int?
+    /// Connections from one client go to one target.
+    var isSticky: Bool
+    /// In order, without doubles.
+    var targets: [Target]
+}
+
+/// The ports of all Services.
+struct ServiceTable: Hashable, Sendable {
+    /// In the order of service, protocol and port, so that equal pictures give equal tables.
+    private(set) var ports: [ServicePort] = []
+    /// Terminating endpoints among the slices: a request to withdraw means something only for these.
+    private(set) var terminating: Set<IPv4Address> = []
+
+    /// Reads the picture. Slices count whoever manages them.
+    ///
+    /// Targets of a port are its ready endpoints; when none is ready, those that still serve while they terminate (as
+    /// kube-proxy does, KEP-1669), but never a terminating endpoint in `withdrawing`: its node waits for it to be left.
+    init(services: [Object], slices: [Object], withdrawing: Set<IPv4Address> = []) {
+        var slicesByService: [ObjectKey: [Object]] = [:]
+        for slice in slices where slice["addressType"]?.string == "IPv4" {
+            guard let service = slice.labels["kubernetes.io/service-name"] else { continue }
+            slicesByService[ObjectKey(namespace: slice.namespace, name: service), default: []].append(slice)
+        }
+        for slice in slices {
+            for endpoint in slice["endpoints"]?.array ?? [] where Condition(endpoint).isTerminating {
+                terminating.formUnion(Self.addresses(of: endpoint))
+            }
+        }
+        for service in services {
+            let own = slicesByService[service.key] ?? []
+            for port in service.spec["ports"]?.array ?? [] {
+                guard let number = port["port"]?.integer, (1...65535).contains(number),
+                    let transport = ServicePort.TransportProtocol(
+                        rawValue: (port["protocol"]?.string ?? "TCP").lowercased())
+                else { continue }
+                let addresses = Self.addresses(of: service)
+                let nodePort = Self.hasNodePorts(service) ? port["nodePort"]?.integer : nil
+                guard !addresses.isEmpty || nodePort != nil else { continue }
+                ports.append(
+                    ServicePort(
+                        service: service.key, transport: transport, addresses: addresses, port: number,
+                        nodePort: nodePort.flatMap { (1...65535).contains($0) ? $0 : nil },
+                        isSticky: service.spec["sessionAffinity"]?.string == "ClientIP",
+                        targets: Self.targets(
+                            port: port["name"]?.string ?? "", transport: transport, slices: own, withdrawing: withdrawing)))
+            }
+        }
+        ports.sort { ($0.service, $0.transport, $0.port) < ($1.service, $1.transport, $1.port) }
+    }
+
+    private static func hasNodePorts(_ service: Object) -> Bool {
+        ["NodePort", "LoadBalancer"].contains(service.spec["type"]?.string)
+    }
+
+    /// None for a headless or external-name service.
+    private static func addresses(of service: Object) -> [IPv4Address] {
+        guard service.spec["type"]?.string != "ExternalName", service.spec["clusterIP"]?.string != "None" else { return [] }
+        var texts = service.spec["clusterIPs"]?.strings ?? []
+        if let only = service.spec["clusterIP"]?.string, !texts.contains(only) { texts.append(only) }
+        texts += service.spec["externalIPs"]?.strings ?? []
+        return texts.compactMap { IPv4Address($0) }
+    }
+
+    private static func addresses(of endpoint: JSON) -> [IPv4Address] {
+        (endpoint["addresses"]?.strings ?? []).compactMap { IPv4Address($0) }
+    }
+
+    private static func targets(
+        port name: String, transport: ServicePort.TransportProtocol, slices: [Object], withdrawing: Set<IPv4Address>
+    ) -> [ServicePort.Target] {
+        var ready: Set<ServicePort.Target> = []
+        var lasting: Set<ServicePort.Target> = []
+        for slice in slices {
+            let numbers = (slice["ports"]?.array ?? []).compactMap { port -> Int? in
+                guard port["name"]?.string ?? "" == name,
+                    (port["protocol"]?.string ?? "TCP").lowercased() == transport.rawValue,
+                    let number = port["port"]?.integer, (1...65535).contains(number)
+                else { return nil }
+                return number
+            }
+            guard !numbers.isEmpty else { continue }
+            for endpoint in slice["endpoints"]?.array ?? [] {
+                let condition = Condition(endpoint)
+                guard condition.isReady || condition.isServing && condition.isTerminating else { continue }
+                for address in Self.addresses(of: endpoint) {
+                    if condition.isTerminating, withdrawing.contains(address) { continue }
+                    for number in numbers {
+                        let target = ServicePort.Target(address: address, port: number)
+                        if condition.isReady { ready.insert(target) } else { lasting.insert(target) }
+                    }
+                }
+            }
+        }
+        return (ready.isEmpty ? lasting : ready).sorted()
+    }
+
+    /// What a slice says about an endpoint; an unknown condition counts as the API's documentation asks.
+    private struct Condition {
+        let isReady: Bool
+        let isServing: Bool
+        let isTerminating: Bool
+
+        init(_ endpoint: JSON) {
+            isReady = endpoint["conditions", "ready"]?.bool ?? true
+            isServing = endpoint["conditions", "serving"]?.bool ?? isReady
+            isTerminating = endpoint["conditions", "terminating"]?.bool ?? false
+        }
+    }
+}

@@ -1,0 +1,180 @@
+// The rules say what Services and EndpointSlices say: ports, affinity, readiness, and what is left out.
+
+import Formats
+import Objects
+import Testing
+
+@testable import PodNetwork
+
+@Suite struct RulesetTests {
+    private func rules(
+        _ services: [Object], _ slices: [Object], withdrawing: [String] = []
+    ) throws -> Ruleset {
+        let table = ServiceTable(
+            services: services, slices: slices, withdrawing: Set(withdrawing.compactMap { IPv4Address($0) }))
+        return Ruleset(
+            table, serviceRange: try #require(AddressRange("10.96.0.0/12")),
+            podRange: try #require(AddressRange("10.88.0.0/16")))
+    }
+
+    private func targets(_ rules: Ruleset) -> [String] { rules.targets.sorted().map(\.description) }
+
+    @Test func sendsAClusterIPToItsReadyEndpoints() throws {
+        let rules = try rules(
+            [Picture.service("web", ip: "10.96.0.20")],
+            [
+                Picture.slice("web-1", of: "web", [.ready("10.88.0.3"), .unready("10.88.0.4")]),
+                Picture.slice("web-2", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")]),
+                Picture.slice("other", of: "other", [.ready("10.88.0.9")]),
+            ])
+        #expect(rules.text.contains("10.96.0.20 . tcp . 80 : goto svc/shop/web/tcp/80"))
+        #expect(
+            rules.text.contains(
+                "meta l4proto tcp dnat to numgen random mod 2 map { 0 : 10.88.0.2 . 8080, 1 : 10.88.0.3 . 8080 }"))
+        #expect(rules.text.contains("10.88.0.2 . 10.88.0.2"))
+        #expect(targets(rules) == ["10.88.0.2", "10.88.0.3"])
+        #expect(rules.omissions.isEmpty)
+    }
+
+    @Test func matchesPortsByNameAndProtocol() throws {
+        let ports: [JSON] = [
+            ["name": "http", "port": 80, "protocol": "TCP"], ["name": "dns", "port": 80, "protocol": "UDP"],
+            ["name": "none", "port": 81, "protocol": "TCP"],
+        ]
+        let rules = try rules(
+            [Picture.service("web", ip: "10.96.0.20", ports: ports)],
+            [
+                Picture.slice(
+                    "web-1", of: "web",
+                    ports: [
+                        ["name": "http", "port": 8080, "protocol": "TCP"], ["name": "dns", "port": 5353, "protocol": "UDP"],
+                    ], [.ready("10.88.0.3")])
+            ])
+        #expect(rules.text.contains("meta l4proto tcp dnat to 10.88.0.3:8080"))
+        #expect(rules.text.contains("meta l4proto udp dnat to 10.88.0.3:5353"))
+        #expect(!rules.text.contains("tcp . 81"))
+    }
+
+    @Test func fallsBackToServingEndpointsUntilTheyAreAskedToLeave() throws {
+        let service = [Picture.service("web", ip: "10.96.0.20")]
+        let slices = [
+            Picture.slice(
+                "web-1", of: "web",
+                [.leaving("10.88.0.3", isServing: true), .leaving("10.88.0.4", isServing: false), .unready("10.88.0.5")])
+        ]
+        #expect(targets(try rules(service, slices)) == ["10.88.0.3"])
+        let asked = try rules(service, slices, withdrawing: ["10.88.0.3"])
+        #expect(targets(asked) == [])
+        #expect(!asked.text.contains("10.96.0.20"))
+        let replaced = slices + [Picture.slice("web-2", of: "web", [.ready("10.88.0.6")])]
+        #expect(targets(try rules(service, replaced)) == ["10.88.0.6"])
+    }
+
+    @Test func keepsAClientAtOneEndpointWhenAsked() throws {
+        let rules = try rules(
+            [Picture.service("web", ip: "10.96.0.20", spec: ["sessionAffinity": "ClientIP"])],
+            [Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")])])
+        #expect(rules.text.contains("dnat to jhash ip saddr mod 2 seed"))
+    }
+
+    @Test func opensNodePortsOnlyOfServicesThatHaveThem() throws {
+        let port: JSON = ["name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080]
+        let slices = [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])]
+        let open = try rules([Picture.service("web", ip: "10.96.0.20", ports: [port], spec: ["type": "NodePort"])], slices)
+        #expect(open.text.contains("tcp . 30080 : goto svc/shop/web/tcp/80"))
+        let closed = try rules([Picture.service("web", ip: "10.96.0.20", ports: [port])], slices)
+        #expect(!closed.text.contains("30080"))
+    }
+
+    @Test func ignoresHeadlessAndExternalNameServicesAndOtherFamilies() throws {
+        var six = Picture.slice("web-6", of: "web", [.ready("10.88.0.7")])
+        six["addressType"] = "IPv6"
+        let rules = try rules(
+            [
+                Picture.service("web", ip: "10.96.0.20"), Picture.service("headless", ip: "None"),
+                Picture.service("away", ip: "", spec: ["type": "ExternalName"]),
+            ],
+            [six, Picture.slice("headless-1", of: "headless", [.ready("10.88.0.2")])])
+        #expect(targets(rules) == [])
+    }
+
+    @Test func givesADoubledKeyToTheFirstAndSaysSo() throws {
+        let rules = try rules(
+            [Picture.service("a", ip: "10.96.0.20"), Picture.service("b", ip: "10.96.0.20")],
+            [
+                Picture.slice("a-1", of: "a", [.ready("10.88.0.2")]), Picture.slice("b-1", of: "b", [.ready("10.88.0.3")]),
+            ])
+        #expect(targets(rules) == ["10.88.0.2"])
+        #expect(rules.omissions.count == 1)
+    }
+
+    @Test func equalPicturesGiveEqualText() throws {
+        let services = ["c", "a", "b"].enumerated().map { Picture.service($0.element, ip: "10.96.0.\(20 + $0.offset)") }
+        let slices = ["a", "b", "c"].map { Picture.slice($0, of: $0, [.ready("10.88.0.2"), .ready("10.88.0.3")]) }
+        #expect(try rules(services, slices) == rules(services.reversed(), slices.reversed()))
+    }
+
+    @Test func aNameThatNoServiceCanHaveStaysOutOfTheRules() throws {
+        let rules = try rules(
+            [Picture.service("web; flush", ip: "10.96.0.20")],
+            [Picture.slice("web-1", of: "web; flush", [.ready("10.88.0.2")])])
+        #expect(!rules.text.contains("flush"))
+        #expect(rules.omissions.count == 1)
+    }
+}
+
+@Suite struct RulesetMachineTests {
+    private func ruleset(_ endpoints: [Picture.Endpoint]) throws -> Ruleset {
+        let table = ServiceTable(
+            services: [Picture.service("web", ip: "10.96.0.20")], slices: [Picture.slice("web-1", of: "web", endpoints)])
+        return Ruleset(
+            table, serviceRange: try #require(AddressRange("10.96.0.0/12")),
+            podRange: try #require(AddressRange("10.88.0.0/16")))
+    }
+    private func address(_ text: String) throws -> IPv4Address { try #require(IPv4Address(text)) }
+
+    @Test func appliesOnlyWhatDiffers() throws {
+        var machine = RulesetMachine()
+        let one = try ruleset([.ready("10.88.0.2")])
+        let two = try ruleset([.ready("10.88.0.2"), .ready("10.88.0.3")])
+        #expect(machine.pictureRead(one, terminating: []))
+        #expect(machine.rulesetApplied(one) == [])
+        #expect(!machine.pictureRead(one, terminating: []))
+        #expect(machine.pictureRead(two, terminating: []))
+    }
+
+    @Test func aWaiterGoesWhenTheAppliedRulesLeaveItsAddress() throws {
+        var machine = RulesetMachine()
+        let two = try ruleset([.ready("10.88.0.2"), .ready("10.88.0.3")])
+        #expect(machine.withdrawalAsked(of: try address("10.88.0.9")) == .wait(1), "the kernel may hold older rules")
+        #expect(machine.rulesetApplied(two) == [1])
+        #expect(machine.withdrawalAsked(of: try address("10.88.0.9")) == .withdrawn)
+        #expect(machine.withdrawalAsked(of: try address("10.88.0.2")) == .wait(2))
+        #expect(machine.withdrawalAsked(of: try address("10.88.0.3")) == .wait(3))
+        machine.waiterLeft(3)
+        #expect(machine.rulesetApplied(try ruleset([.ready("10.88.0.4")])) == [2])
+    }
+
+    @Test func aRequestLastsWhileTheEndpointTerminates() throws {
+        var machine = RulesetMachine()
+        let address = try address("10.88.0.2")
+        _ = machine.rulesetApplied(try ruleset([.ready("10.88.0.2")]))
+        #expect(machine.withdrawalAsked(of: address) == .wait(1))
+        let empty = try ruleset([])
+        #expect(machine.pictureRead(empty, terminating: [address]))
+        #expect(machine.rulesetApplied(empty) == [1])
+        #expect(machine.withdrawing == [address])
+        _ = machine.pictureRead(empty, terminating: [address])
+        #expect(machine.withdrawing == [address])
+        _ = machine.pictureRead(empty, terminating: [])
+        #expect(machine.withdrawing == [])
+    }
+
+    @Test func stoppingReleasesEveryone() throws {
+        var machine = RulesetMachine()
+        let address = try address("10.88.0.2")
+        #expect(machine.withdrawalAsked(of: address) == .wait(1))
+        #expect(machine.proxyStopped() == [1])
+        #expect(machine.withdrawalAsked(of: address) == .withdrawn)
+    }
+}
