@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct AddressPoolMachineTests {
     private func range(_ text: String) throws -> AddressRange { try #require(AddressRange(text)) }
-    private func address(_ text: String) throws -> IPv4Address { try #require(IPv4Address(text)) }
+    private func address(_ text: String) -> IPv4Address { IPv4Address(text) ?? IPv4Address(0) }
 
     @Test func readsAddressesStrictly() {
         #expect(IPv4Address("10.88.0.1")?.value == 0x0A58_0001)
@@ -19,9 +19,9 @@ import Testing
 
     @Test func readsRangesStrictly() throws {
         let range = try range("10.88.0.0/16")
-        #expect(range.last == (try address("10.88.255.255")))
-        #expect(range.contains(try address("10.88.3.4")))
-        #expect(!range.contains(try address("10.89.0.0")))
+        #expect(range.last == address("10.88.255.255"))
+        #expect(range.contains(address("10.88.3.4")))
+        #expect(!range.contains(address("10.89.0.0")))
         for wrong in ["10.88.0.0", "10.88.0.1/16", "10.88.0.0/0", "10.88.0.0/33", "10.88.0.0/x"] {
             #expect(AddressRange(wrong) == nil, "\(wrong)")
         }
@@ -29,23 +29,23 @@ import Testing
 
     @Test func keepsTheAddressOfAKnownSandbox() throws {
         var pool = AddressPoolMachine(range: try range("10.88.0.0/16"))
-        #expect(pool.assign(to: "a") == .fresh(try address("10.88.0.2")))
-        #expect(pool.assign(to: "b") == .fresh(try address("10.88.0.3")))
-        #expect(pool.assign(to: "a") == .known(try address("10.88.0.2")))
+        #expect(pool.assign(to: "a") == .fresh(address("10.88.0.2")))
+        #expect(pool.assign(to: "b") == .fresh(address("10.88.0.3")))
+        #expect(pool.assign(to: "a") == .known(address("10.88.0.2")))
     }
 
     @Test func givesAReturnedAddressAgainAsLateAsPossible() throws {
         var pool = AddressPoolMachine(range: try range("10.88.0.0/29"))
-        #expect(pool.assign(to: "a") == .fresh(try address("10.88.0.2")))
-        #expect(pool.release("a") == (try address("10.88.0.2")))
+        #expect(pool.assign(to: "a") == .fresh(address("10.88.0.2")))
+        #expect(pool.release("a") == address("10.88.0.2"))
         #expect(pool.release("a") == nil)
         for (sandbox, last) in [("b", 3), ("c", 4), ("d", 5), ("e", 6)] {
-            #expect(pool.assign(to: sandbox) == .fresh(try address("10.88.0.\(last)")))
+            #expect(pool.assign(to: sandbox) == .fresh(address("10.88.0.\(last)")))
         }
-        #expect(pool.assign(to: "f") == .fresh(try address("10.88.0.2")))
+        #expect(pool.assign(to: "f") == .fresh(address("10.88.0.2")))
         #expect(pool.assign(to: "g") == .exhausted)
-        #expect(pool.release("d") == (try address("10.88.0.5")))
-        #expect(pool.assign(to: "g") == .fresh(try address("10.88.0.5")))
+        #expect(pool.release("d") == address("10.88.0.5"))
+        #expect(pool.assign(to: "g") == .fresh(address("10.88.0.5")))
     }
 
     @Test func survivesBeingWrittenAndRead() throws {
@@ -56,7 +56,7 @@ import Testing
         _ = pool.release("a")
         var read = try #require(AddressPoolMachine(tree: try JSON(parsing: pool.tree.text), range: range))
         #expect(read == pool)
-        #expect(read.assign(to: "c") == .fresh(try address("10.88.0.4")))
+        #expect(read.assign(to: "c") == .fresh(address("10.88.0.4")))
         #expect(AddressPoolMachine(tree: pool.tree, range: try self.range("10.89.0.0/24")) == nil)
     }
 

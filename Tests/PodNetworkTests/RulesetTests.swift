@@ -137,22 +137,24 @@ import Testing
         var machine = RulesetMachine()
         let one = try ruleset([.ready("10.88.0.2")])
         let two = try ruleset([.ready("10.88.0.2"), .ready("10.88.0.3")])
-        #expect(machine.pictureRead(one, terminating: []))
+        #expect(machine.pictureRead(one, terminating: []) == true)
         #expect(machine.rulesetApplied(one) == [])
-        #expect(!machine.pictureRead(one, terminating: []))
-        #expect(machine.pictureRead(two, terminating: []))
+        #expect(machine.pictureRead(one, terminating: []) == false)
+        #expect(machine.pictureRead(two, terminating: []) == true)
     }
 
     @Test func aWaiterGoesWhenTheAppliedRulesLeaveItsAddress() throws {
         var machine = RulesetMachine()
         let two = try ruleset([.ready("10.88.0.2"), .ready("10.88.0.3")])
-        #expect(machine.withdrawalAsked(of: try address("10.88.0.9")) == .wait(1), "the kernel may hold older rules")
+        let other = try ruleset([.ready("10.88.0.4")])
+        let (first, second, stranger) = (try address("10.88.0.2"), try address("10.88.0.3"), try address("10.88.0.9"))
+        #expect(machine.withdrawalAsked(of: stranger) == .wait(1), "the kernel may hold older rules")
         #expect(machine.rulesetApplied(two) == [1])
-        #expect(machine.withdrawalAsked(of: try address("10.88.0.9")) == .withdrawn)
-        #expect(machine.withdrawalAsked(of: try address("10.88.0.2")) == .wait(2))
-        #expect(machine.withdrawalAsked(of: try address("10.88.0.3")) == .wait(3))
+        #expect(machine.withdrawalAsked(of: stranger) == .withdrawn)
+        #expect(machine.withdrawalAsked(of: first) == .wait(2))
+        #expect(machine.withdrawalAsked(of: second) == .wait(3))
         machine.waiterLeft(3)
-        #expect(machine.rulesetApplied(try ruleset([.ready("10.88.0.4")])) == [2])
+        #expect(machine.rulesetApplied(other) == [2])
     }
 
     @Test func aRequestLastsWhileTheEndpointTerminates() throws {
@@ -161,7 +163,7 @@ import Testing
         _ = machine.rulesetApplied(try ruleset([.ready("10.88.0.2")]))
         #expect(machine.withdrawalAsked(of: address) == .wait(1))
         let empty = try ruleset([])
-        #expect(machine.pictureRead(empty, terminating: [address]))
+        #expect(machine.pictureRead(empty, terminating: [address]) == true)
         #expect(machine.rulesetApplied(empty) == [1])
         #expect(machine.withdrawing == [address])
         _ = machine.pictureRead(empty, terminating: [address])
