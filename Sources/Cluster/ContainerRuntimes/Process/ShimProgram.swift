@@ -1,0 +1,54 @@
+// The entry of `mangrove pod-shim DIRECTORY`, the process that holds one pod.
+
+import CLinux
+import Formats
+import Glibc
+import Objects
+
+/// The command that the process runtime starts for every pod; not for people.
+package enum ShimProgram {
+    package static let command = "pod-shim"
+    /// The connection to the runtime that started the shim.
+    static let firstClient: Int32 = 3
+
+    /// Whether these are a shim's arguments; the program must then do nothing but call `main`.
+    package static func isMeant(by arguments: [String]) -> Bool {
+        arguments.count > 1 && arguments[1] == command
+    }
+
+    /// Runs the shim to its end and returns the exit code. Needs to be called before the process has a second thread.
+    package static func main(arguments: [String]) -> Int32 {
+        guard arguments.count == 3 else {
+            print("usage: \(arguments.first ?? "mangrove") \(command) DIRECTORY (started by mangrove itself)")
+            return 64
+        }
+        do throws(Problem) {
+            try serve(PodDirectory(path: arguments[2]))
+            return 0
+        } catch {
+            print(error.message)
+            return 1
+        }
+    }
+
+    private static func serve(_ directory: PodDirectory) throws(Problem) {
+        guard let bytes = Files.read(directory.configFile), let tree = try? JSON(parsing: bytes) else {
+            throw Problem(.internalError, "\(directory.configFile) cannot be read")
+        }
+        let sandbox = try SandboxConfig(json: tree["config"] ?? .null)
+        let hidden = tree["hidden"]?.strings ?? []
+        try checked(
+            clinux_enter_sandbox(sandbox.hostNetwork ? 0 : 1, sandbox.hostname), "making the pod's namespaces")
+        try Files.makeDirectory(directory.sharedMemory)
+        try checked(clinux_mount_tmpfs(directory.sharedMemory, "size=64m,mode=1777"), "mounting the pod's /dev/shm")
+        let mountInfo = String(decoding: Files.read("/proc/self/mountinfo") ?? [], as: UTF8.self)
+        let launcher = ContainerLauncher(
+            sandbox: sandbox, directory: directory, hidden: hidden,
+            layers: HostMounts.layers(mountInfo: mountInfo, hidden: hidden))
+        let listener = try checked(clinux_listen(directory.path, PodDirectory.socketName), "listening")
+        try checked(clinux_set_nonblocking(listener), "listening")
+        try checked(clinux_set_nonblocking(firstClient), "the runtime's connection")
+        var shim = Shim(sandbox: sandbox, launcher: launcher, listener: listener, firstClient: firstClient)
+        shim.run()
+    }
+}
