@@ -71,7 +71,6 @@ package struct ContainerRecord: Sendable, Hashable {
         var state: JSON = ["exitCode": JSON(exitCode)]
         state["reason"] = .string(reason.isEmpty ? (exitCode == 0 ? "Completed" : "Error") : reason)
         if !message.isEmpty { state["message"] = .string(message) }
-        if exitCode > 128, exitCode < 160, reason.isEmpty { state["signal"] = JSON(exitCode - 128) }
         if let startedAt { state["startedAt"] = .string(startedAt.rfc3339) }
         if let finishedAt { state["finishedAt"] = .string(finishedAt.rfc3339) }
         state["containerID"] = .string(identifier)

@@ -34,9 +34,10 @@ enum Files {
 
     static func text(_ path: String) -> String? { read(path).map { String(decoding: $0, as: UTF8.self) } }
 
-    /// Writes a whole file anew, with this mode, whatever the umask is.
+    /// Writes a whole file anew, with this mode, whatever the umask is. A reader sees the old content or the new one.
     static func write(_ content: [UInt8], to path: String, mode: UInt32) throws(Problem) {
-        let file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        let fresh = path + ".new"
+        let file = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw failure("write", path) }
         defer { close(file) }
         var written = 0
@@ -46,6 +47,7 @@ enum Files {
             written += count
         }
         guard fchmod(file, mode) == 0 else { throw failure("set the mode of", path) }
+        guard rename(fresh, path) == 0 else { throw failure("write", path) }
     }
 
     /// Makes a directory and what is missing above it; one that exists keeps its mode.

@@ -48,6 +48,5 @@ struct PodPaths: Sendable {
     }
 
     var hosts: String { root + "/etc-hosts" }
-    var terminationLogs: String { root + "/termination" }
     func volume(_ name: String) -> String { "\(root)/volumes/\(name)" }
 }

@@ -210,6 +210,9 @@ package struct PodMachine: Sendable {
     /// Nothing is left to be done for this pod until it vanishes or is deleted.
     package var isAtRest: Bool { ending?.stage == .over }
 
+    /// The pod is out of the API or about to be: its logs and volumes are of no use any more.
+    package var isForgotten: Bool { isGone && (ending?.cause == .deleted || ending?.cause == .vanished) }
+
     /// Nothing is left to be done for this pod ever.
     package var isGone: Bool {
         guard let ending, ending.stage == .over else { return false }

@@ -6,6 +6,7 @@ import Logging
 import Objects
 import Reconciling
 import Synchronization
+import Timing
 
 /// The one place that lists the runtime, so that nobody acts on an older list after a newer one.
 final class RuntimeView: Sendable {
@@ -16,7 +17,7 @@ final class RuntimeView: Sendable {
     private struct State {
         var inboxes: [String: PodInbox] = [:]
         var shown: [String: PodObservation] = [:]
-        var waiting: [Flag] = []
+        var waiting: [Gate] = []
     }
 
     private let runtime: any ContainerRuntime
@@ -47,10 +48,10 @@ final class RuntimeView: Sendable {
 
     /// Returns when a list that began after this call has been told to the inboxes.
     func refresh() async {
-        let flag = Flag()
-        state.withLock { $0.waiting.append(flag) }
+        let gate = Gate()
+        state.withLock { $0.waiting.append(gate) }
         signal.raise()
-        try? await flag.wait()
+        try? await gate.wait()
     }
 
     /// Listens to the runtime's events until cancelled.
@@ -70,7 +71,7 @@ final class RuntimeView: Sendable {
             }
             do {
                 try await look()
-                for flag in waiting { flag.raise() }
+                for gate in waiting { gate.open() }
                 await signal.wait(until: .now + .seconds(Self.relistSeconds))
             } catch {
                 logger.warning("cannot look at the container runtime", metadata: ["error": "\(error)"])

@@ -1,0 +1,160 @@
+// Turns a container of a pod's spec into what the runtime is asked to make.
+
+import ContainerRuntimes
+import Formats
+import Objects
+
+/// Everything that the configs of one pod's sandbox and containers are made from.
+struct ContainerPreparation: Sendable {
+    let pod: Object
+    let specification: PodSpecification
+    let configuration: NodeConfiguration
+    let paths: PodPaths
+    let address: String
+
+    var fields: DownwardFields {
+        DownwardFields(pod: pod, address: address, hostAddress: configuration.nodeAddress)
+    }
+
+    var hostname: String {
+        if specification.isOnHostNetwork { return configuration.nodeName }
+        let name = pod.spec["hostname"]?.string ?? pod.name
+        // The kernel takes 64 bytes, a DNS label 63; upstream cuts there too.
+        var cut = name.prefix(63)
+        while let last = cut.last, last == "-" || last == "." { cut.removeLast() }
+        return String(cut)
+    }
+
+    /// The sandbox that the pod's containers share.
+    var sandbox: SandboxConfig {
+        SandboxConfig(
+            id: pod.uid, namespace: pod.namespace, name: pod.name, hostname: hostname, labels: pod.labels,
+            annotations: [:], logDirectory: paths.logs, resolvConf: resolvConf,
+            hostNetwork: specification.isOnHostNetwork)
+    }
+
+    /// The container's config. Throws when something that it names is missing or not supported.
+    func container(
+        _ container: ContainerSpecification, attempt: Int, sources: PodSources, volumes: PodVolumes
+    ) throws(StartFailure) -> ContainerConfig {
+        let base = [
+            "HOSTNAME": hostname,
+            "KUBERNETES_SERVICE_HOST": configuration.apiAddress,
+            "KUBERNETES_SERVICE_PORT": String(configuration.apiPort),
+            "KUBERNETES_SERVICE_PORT_HTTPS": String(configuration.apiPort),
+        ]
+        let environment = try ContainerEnvironment(
+            of: container, base: base, sources: sources, namespace: pod.namespace, field: fields.value(at:))
+        let command = container.tree["command"]?.strings ?? []
+        let arguments = container.tree["args"]?.strings ?? []
+        guard !(command + arguments).isEmpty else {
+            throw StartFailure(
+                PodSources.failureReason, "image \"\(container.image)\" has no program of its own: set command")
+        }
+        let own = container.tree["securityContext"]
+        let shared = pod.spec["securityContext"]
+        let user = own?["runAsUser"]?.integer ?? shared?["runAsUser"]?.integer ?? 0
+        let group = own?["runAsGroup"]?.integer ?? shared?["runAsGroup"]?.integer ?? 0
+        if (own?["runAsNonRoot"] ?? shared?["runAsNonRoot"])?.bool == true, user == 0 {
+            throw StartFailure(PodSources.failureReason, "container has runAsNonRoot and would run as root: set runAsUser")
+        }
+        return ContainerConfig(
+            name: container.name, attempt: attempt, image: container.image,
+            command: command.map(environment.expand), arguments: arguments.map(environment.expand),
+            workingDirectory: container.tree["workingDir"]?.string, environment: environment.variables,
+            mounts: try mounts(container, environment, volumes), logPath: "\(container.name)/\(attempt).log",
+            user: UInt32(clamping: user), group: UInt32(clamping: group),
+            supplementalGroups: (shared?["supplementalGroups"]?.array ?? []).compactMap {
+                $0.integer.map { UInt32(clamping: $0) }
+            },
+            privileged: own?["privileged"]?.bool ?? false, resources: try resources(container))
+    }
+
+    private func mounts(
+        _ container: ContainerSpecification, _ environment: ContainerEnvironment, _ volumes: PodVolumes
+    ) throws(StartFailure) -> [ContainerConfig.Mount] {
+        var mounts: [ContainerConfig.Mount] = []
+        for mount in container.tree["volumeMounts"]?.array ?? [] {
+            let name = mount["name"]?.string ?? ""
+            guard var path = volumes.hostPaths[name] else {
+                throw StartFailure(PodSources.failureReason, "volume \"\(name)\" is not in the pod")
+            }
+            let below = mount["subPath"]?.string ?? mount["subPathExpr"]?.string.map(environment.expand) ?? ""
+            if !below.isEmpty {
+                guard !below.split(separator: "/").contains("..") else {
+                    throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
+                }
+                path += "/" + below
+                if !Files.exists(path) {
+                    do { try Files.makeDirectory(path) } catch { throw StartFailure("FailedMount", error.message) }
+                }
+            }
+            mounts.append(
+                .init(
+                    hostPath: path, containerPath: mount["mountPath"]?.string ?? "",
+                    readOnly: mount["readOnly"]?.bool ?? false))
+        }
+        if !specification.isOnHostNetwork, !mounts.contains(where: { $0.containerPath == "/etc/hosts" }) {
+            mounts.append(.init(hostPath: paths.hosts, containerPath: "/etc/hosts"))
+        }
+        return mounts
+    }
+
+    private func resources(_ container: ContainerSpecification) throws(StartFailure) -> ContainerConfig.Resources {
+        var resources = ContainerConfig.Resources()
+        let limits = container.tree["resources", "limits"]
+        do {
+            if let text = limits?["cpu"]?.text { resources.cpuLimitMillicores = Int(try quantity(text).milliValue) }
+            if let text = limits?["memory"]?.text { resources.memoryLimitBytes = try quantity(text).value }
+        } catch {
+            throw StartFailure(PodSources.failureReason, "resources.limits: \(error)")
+        }
+        return resources
+    }
+
+    private func quantity(_ text: String) throws -> Quantity {
+        try Quantity(parsing: text.hasPrefix("\"") ? String(text.dropFirst().dropLast()) : text)
+    }
+
+    // MARK: Names
+
+    /// The pod's `/etc/hosts`.
+    var hosts: String {
+        var text = "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+        let subdomain = pod.spec["subdomain"]?.string
+        let full = subdomain.map { "\(hostname).\($0).\(pod.namespace).svc.\(configuration.clusterDomain)\t" } ?? ""
+        text += "\(address)\t\(full)\(hostname)\n"
+        for alias in pod.spec["hostAliases"]?.array ?? [] {
+            text += "\(alias["ip"]?.string ?? "")\t\((alias["hostnames"]?.strings ?? []).joined(separator: "\t"))\n"
+        }
+        return text
+    }
+
+    /// The pod's `/etc/resolv.conf`; nil leaves it the node's.
+    var resolvConf: String? {
+        var policy = pod.spec["dnsPolicy"]?.string ?? "ClusterFirst"
+        if policy == "ClusterFirst", specification.isOnHostNetwork { policy = "Default" }
+        let wish = pod.spec["dnsConfig"]
+        var servers = wish?["nameservers"]?.strings ?? []
+        var searches = wish?["searches"]?.strings ?? []
+        var options = (wish?["options"]?.array ?? []).map { option in
+            (option["name"]?.string ?? "") + (option["value"]?.string.map { ":" + $0 } ?? "")
+        }
+        switch policy {
+        case "None":
+            break
+        case "Default":
+            return nil
+        default:
+            guard !configuration.clusterDNS.isEmpty else { return nil }
+            let domain = configuration.clusterDomain
+            servers.insert(configuration.clusterDNS, at: 0)
+            searches = ["\(pod.namespace).svc.\(domain)", "svc.\(domain)", domain] + searches
+            if !options.contains(where: { $0.hasPrefix("ndots:") }) { options.append("ndots:5") }
+        }
+        var text = searches.isEmpty ? "" : "search \(searches.joined(separator: " "))\n"
+        for server in servers { text += "nameserver \(server)\n" }
+        if !options.isEmpty { text += "options \(options.joined(separator: " "))\n" }
+        return text
+    }
+}
