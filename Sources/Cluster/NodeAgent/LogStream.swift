@@ -29,7 +29,8 @@ package final class LogStream: ByteStream {
         }
         self.path = path
         self.isRunning = isRunning
-        let start = options.tailLines.map { Self.startOfTail($0, of: file) } ?? 0
+        var start = 0
+        if let tailLines = options.tailLines { start = Self.startOfTail(tailLines, of: file) }
         state = Mutex(State(lines: LogLines(options), offset: start))
     }
 

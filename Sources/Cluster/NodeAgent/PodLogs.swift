@@ -50,15 +50,14 @@ package struct PodLogs: Sendable {
     package func open(
         _ pod: Object, _ options: LogReading, isRunning: @escaping @Sendable (String) async -> Bool
     ) throws(Problem) -> LogStream {
-        let containers = ["initContainers", "containers"].flatMap { pod.spec[$0]?.array ?? [] }
-            .compactMap { $0["name"]?.string }
+        let all: [JSON] = (pod.spec["initContainers"]?.array ?? []) + (pod.spec["containers"]?.array ?? [])
+        let containers: [String] = all.compactMap { $0["name"]?.string }
         let container = try Self.container(options.container, of: containers, pod)
         let path = Self.directory(below: directory, namespace: pod.namespace, name: pod.name, uid: pod.uid)
             + "/" + container
-        let attempts = Files.names(in: path).compactMap { name in
-            name.hasSuffix(".log") ? Int(name.dropLast(4)) : nil
-        }.sorted()
-        let wanted = options.isPrevious ? attempts.dropLast().last : attempts.last
+        let names: [String] = Files.names(in: path).filter { $0.hasSuffix(".log") }
+        let attempts: [Int] = names.compactMap { Int($0.dropLast(4)) }.sorted()
+        let wanted: Int? = options.isPrevious ? attempts.dropLast().last : attempts.last
         guard let wanted else {
             if options.isPrevious {
                 throw .badRequest("previous terminated container \"\(container)\" in pod \"\(pod.name)\" not found")
@@ -66,8 +65,8 @@ package struct PodLogs: Sendable {
             throw Self.waiting(container, pod)
         }
         let follows = options.follows && !options.isPrevious
-        return try LogStream(
-            path: "\(path)/\(wanted).log", options, isRunning: follows ? { await isRunning(container) } : nil)
+        let mayGrow: @Sendable () async -> Bool = { await isRunning(container) }
+        return try LogStream(path: "\(path)/\(wanted).log", options, isRunning: follows ? mayGrow : nil)
     }
 
     private static func container(_ name: String, of names: [String], _ pod: Object) throws(Problem) -> String {
@@ -87,7 +86,8 @@ package struct PodLogs: Sendable {
     }
 
     private static func waiting(_ container: String, _ pod: Object) -> Problem {
-        let statuses = ["initContainerStatuses", "containerStatuses"].flatMap { pod.status[$0]?.array ?? [] }
+        let initial: [JSON] = pod.status["initContainerStatuses"]?.array ?? []
+        let statuses: [JSON] = initial + (pod.status["containerStatuses"]?.array ?? [])
         let status = statuses.first { $0["name"]?.string == container }
         let reason = status?["state", "waiting", "reason"]?.string ?? "ContainerCreating"
         return .badRequest("container \"\(container)\" in pod \"\(pod.name)\" is waiting to start: \(reason)")
