@@ -56,7 +56,8 @@ struct ContainerPreparation: Sendable {
         let user = own?["runAsUser"]?.integer ?? shared?["runAsUser"]?.integer ?? 0
         let group = own?["runAsGroup"]?.integer ?? shared?["runAsGroup"]?.integer ?? 0
         if (own?["runAsNonRoot"] ?? shared?["runAsNonRoot"])?.bool == true, user == 0 {
-            throw StartFailure(PodSources.failureReason, "container has runAsNonRoot and would run as root: set runAsUser")
+            throw StartFailure(
+                PodSources.failureReason, "container has runAsNonRoot and would run as root: set runAsUser")
         }
         return ContainerConfig(
             name: container.name, attempt: attempt, image: container.image,

@@ -2,8 +2,8 @@
 
 import Formats
 
-/// Takes chunks of a log file in order; gives back the wanted output. A line is `<time> <stream> <F|P> <text>`; `P` says that
-/// the text goes on in the next line.
+/// Takes chunks of a log file in order; gives back the wanted output. A line is `<time> <stream> <F|P> <text>`; `P`
+/// says that the text goes on in the next line.
 struct LogLines: Sendable {
     private let since: Timestamp?
     private let showsTimestamps: Bool

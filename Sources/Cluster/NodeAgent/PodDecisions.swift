@@ -17,7 +17,8 @@ extension PodMachine {
         return reports + actions
     }
 
-    /// When `actions` may have something new to say although nothing was told; nil when only an input can change things.
+    /// When `actions` may have something new to say although nothing was told; nil when only an input can change
+    /// things.
     package func nextDeadline(after now: Timestamp) -> Timestamp? {
         var deadlines: [Timestamp] = []
         if case .failed(_, let retryAt) = sandbox, ending == nil { deadlines.append(retryAt) }
@@ -104,7 +105,8 @@ extension PodMachine {
             if allowed > now {
                 if !slot.isBackingOff {
                     slots[index].isBackingOff = true
-                    let words = "Back-off restarting failed container \(slot.name) in pod "
+                    let words =
+                        "Back-off restarting failed container \(slot.name) in pod "
                         + "\(specification.key.name)_\(specification.key.namespace)(\(specification.uid))"
                     report(PodEvent(warning: true, "BackOff", words, container: slot.name))
                 }
@@ -189,7 +191,8 @@ extension PodMachine {
         self.ending = ending
     }
 
-    /// Acknowledged before gone: waits until no consumer and no proxy knows the pod any more, or until the grace is over.
+    /// Acknowledged before gone: waits until no consumer and no proxy knows the pod any more, or until the grace is
+    /// over.
     private mutating func withdraw(_ ending: inout Ending, at now: Timestamp, _ actions: inout [PodAction]) {
         guard slots.contains(where: { $0.isRunning || $0.work == .starting }), let address else {
             ending.stage = .stopping
@@ -206,7 +209,8 @@ extension PodMachine {
             ending.stage = .stopping
         } else if ending.deadline <= now {
             ending.stage = .stopping
-            let missing = isAcknowledged
+            let missing =
+                isAcknowledged
                 ? "the service proxy has not let go of it"
                 : "not every consumer has acknowledged that it leaves (no condition \(Self.withdrawnCondition))"
             let words = "Stopping the pod although \(missing): its grace period is used up"

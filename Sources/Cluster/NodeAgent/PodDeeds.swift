@@ -148,7 +148,8 @@ struct PodDeeds: Sendable {
         return .containerStarted(name, failure: failure)
     }
 
-    /// A container that cannot be started is in the runtime's list as one that ended; it is started again like any other.
+    /// A container that cannot be started is in the runtime's list as one that ended; it is started again like any
+    /// other.
     private func start(_ pod: Object, _ container: ContainerSpecification, id: String, address: String) async {
         do throws(Problem) {
             try await node.runtime.startContainer(id)
@@ -181,7 +182,8 @@ struct PodDeeds: Sendable {
         do throws(Problem) {
             try await node.runtime.stopContainer(id, timeout: max(least, grace - (ContinuousClock.now - began)))
         } catch {
-            report(pod, PodEvent(warning: true, "FailedKillPod", "error killing pod: \(error.message)", container: name))
+            report(
+                pod, PodEvent(warning: true, "FailedKillPod", "error killing pod: \(error.message)", container: name))
         }
         await node.view.refresh()
         return .containerStopped(name)

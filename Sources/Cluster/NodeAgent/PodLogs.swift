@@ -53,7 +53,8 @@ package struct PodLogs: Sendable {
         let all: [JSON] = (pod.spec["initContainers"]?.array ?? []) + (pod.spec["containers"]?.array ?? [])
         let containers: [String] = all.compactMap { $0["name"]?.string }
         let container = try Self.container(options.container, of: containers, pod)
-        let path = Self.directory(below: directory, namespace: pod.namespace, name: pod.name, uid: pod.uid)
+        let path =
+            Self.directory(below: directory, namespace: pod.namespace, name: pod.name, uid: pod.uid)
             + "/" + container
         let names: [String] = Files.names(in: path).filter { $0.hasSuffix(".log") }
         let attempts: [Int] = names.compactMap { Int($0.dropLast(4)) }.sorted()
@@ -77,10 +78,13 @@ package struct PodLogs: Sendable {
             return name
         }
         let main = (pod.spec["containers"]?.array ?? []).compactMap { $0["name"]?.string }
-        if let usual = pod.annotations["kubectl.kubernetes.io/default-container"], names.contains(usual) { return usual }
+        if let usual = pod.annotations["kubectl.kubernetes.io/default-container"], names.contains(usual) {
+            return usual
+        }
         guard main.count == 1 else {
             throw .badRequest(
-                "a container name must be specified for pod \(pod.name), choose one of: [\(names.joined(separator: " "))]")
+                "a container name must be specified for pod \(pod.name), choose one of: [\(names.joined(separator: " "))]"
+            )
         }
         return main[0]
     }

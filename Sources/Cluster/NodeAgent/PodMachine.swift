@@ -5,9 +5,9 @@ import Objects
 
 /// One pod on this node, from its first sight to its last trace.
 ///
-/// Inputs are the past-tense methods; after each of them, and whenever `nextDeadline` passes, the shell calls `actions` and
-/// performs what it returns, then `refreshStatus` and writes the status if it differs. Right from any state: what already
-/// runs is adopted.
+/// Inputs are the past-tense methods; after each of them, and whenever `nextDeadline` passes, the shell calls
+/// `actions` and performs what it returns, then `refreshStatus` and writes the status if it differs. Right from any
+/// state: what already runs is adopted.
 package struct PodMachine: Sendable {
     enum Sandbox: Sendable, Hashable {
         case absent
@@ -72,7 +72,8 @@ package struct PodMachine: Sendable {
     package init(_ pod: Object, at now: Timestamp) {
         specification = PodSpecification(pod)
         self.pod = pod
-        let statuses = (pod.status["initContainerStatuses"]?.array ?? []) + (pod.status["containerStatuses"]?.array ?? [])
+        let statuses =
+            (pod.status["initContainerStatuses"]?.array ?? []) + (pod.status["containerStatuses"]?.array ?? [])
         slots = specification.containers.map { container in
             var slot = ContainerSlot(container)
             if let status = statuses.first(where: { $0["name"]?.string == container.name }),
@@ -87,7 +88,9 @@ package struct PodMachine: Sendable {
         startTime = pod.status["startTime"]?.string.flatMap { Timestamp(rfc3339: $0) } ?? now
         let phase = pod.status["phase"]?.string
         conditions = (pod.status["conditions"]?.array ?? []).compactMap(PodCondition.init)
-        if phase == "Succeeded" || phase == "Failed" { ending = Ending(cause: .finished, stage: .stopping, deadline: now) }
+        if phase == "Succeeded" || phase == "Failed" {
+            ending = Ending(cause: .finished, stage: .stopping, deadline: now)
+        }
         if pod.isTerminating { beginDeletion(at: now, isFirstSight: true) }
     }
 
@@ -101,7 +104,8 @@ package struct PodMachine: Sendable {
 
     /// The API does not show the pod any more.
     package mutating func podVanished(at now: Timestamp) {
-        let deadline = min(ending?.deadline ?? now + .seconds(Self.leastStopSeconds), now + .seconds(Self.leastStopSeconds))
+        let deadline = min(
+            ending?.deadline ?? now + .seconds(Self.leastStopSeconds), now + .seconds(Self.leastStopSeconds))
         guard var ending else {
             self.ending = Ending(cause: .vanished, stage: .stopping, deadline: deadline)
             return
@@ -169,7 +173,9 @@ package struct PodMachine: Sendable {
     }
 
     /// A probe was answered.
-    package mutating func probed(container: String, id: String, kind: ProbeKind, _ result: ProbeResult, at now: Timestamp) {
+    package mutating func probed(
+        container: String, id: String, kind: ProbeKind, _ result: ProbeResult, at now: Timestamp
+    ) {
         guard let index = slots.firstIndex(where: { $0.name == container }), slots[index].current?.id == id,
             var probe = slots[index].probes[kind]
         else { return }

@@ -41,7 +41,9 @@ package struct ContainerSpecification: Sendable, Hashable {
         var probes: [ProbeKind: ProbeSpecification] = [:]
         if role != .initial {
             for kind in ProbeKind.allCases {
-                if let probe = tree[kind.field], !probe.isNull { probes[kind] = ProbeSpecification(probe, ports: ports) }
+                if let probe = tree[kind.field], !probe.isNull {
+                    probes[kind] = ProbeSpecification(probe, ports: ports)
+                }
             }
         }
         self.probes = probes

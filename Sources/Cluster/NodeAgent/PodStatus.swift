@@ -47,7 +47,8 @@ extension PodMachine {
         let initial = slots.filter { $0.specification.role != .main }
         let main = slots.filter { $0.specification.role == .main }
         let unready = (main + initial.filter { $0.specification.role == .sidecar }).filter { !$0.isReady }.map(\.name)
-        let incomplete = initial.filter { $0.specification.role == .sidecar ? !$0.isStarted : !$0.hasSucceeded }.map(\.name)
+        let incomplete = initial.filter { $0.specification.role == .sidecar ? !$0.isStarted : !$0.hasSucceeded }.map(
+            \.name)
         let isOver = isTerminalPhase
         var fresh: [PodCondition] = []
 
@@ -72,7 +73,9 @@ extension PodMachine {
             }
         } else {
             let gates = specification.readinessGates.filter { !pod.isTrue($0) }
-            let words = gates.map { "corresponding condition of pod readiness gate \"\($0)\" does not exist or is not true." }
+            let words = gates.map {
+                "corresponding condition of pod readiness gate \"\($0)\" does not exist or is not true."
+            }
             fresh.append(
                 PodCondition(
                     "Ready", gates.isEmpty, reason: gates.isEmpty ? "" : "ReadinessGatesNotReady",

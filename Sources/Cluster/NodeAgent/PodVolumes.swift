@@ -16,7 +16,8 @@ struct PodVolumes: Sendable {
             do {
                 hostPaths[name] = try Self.make(volume, at: paths.volume(name), sources, fields)
             } catch let failure as StartFailure {
-                throw StartFailure("FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(failure.message)")
+                throw StartFailure(
+                    "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(failure.message)")
             } catch {
                 throw StartFailure("FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
             }
@@ -46,7 +47,8 @@ struct PodVolumes: Sendable {
             let kind = volume.object?.keys.first { $0 != "name" } ?? "none"
             throw StartFailure("", "volumes of kind \(kind) are not supported")
         }
-        let mode = (volume["configMap"] ?? volume["secret"] ?? volume["downwardAPI"] ?? volume["projected"])?["defaultMode"]
+        let mode = (volume["configMap"] ?? volume["secret"] ?? volume["downwardAPI"] ?? volume["projected"])?[
+            "defaultMode"]
         try Files.makeDirectory(path)
         for file in files {
             guard !file.path.split(separator: "/").contains("..") else {
@@ -67,7 +69,9 @@ struct PodVolumes: Sendable {
         case "FileOrCreate":
             if !Files.exists(path) { try Files.write([], to: path, mode: 0o644) }
         case "Directory":
-            if !Files.isDirectory(path) { throw StartFailure("", "hostPath type check failed: \(path) is not a directory") }
+            if !Files.isDirectory(path) {
+                throw StartFailure("", "hostPath type check failed: \(path) is not a directory")
+            }
         case "File":
             if !Files.exists(path) || Files.isDirectory(path) {
                 throw StartFailure("", "hostPath type check failed: \(path) is not a file")
@@ -101,7 +105,8 @@ struct PodVolumes: Sendable {
         for item in items {
             let key = item["key"]?.string ?? ""
             if let content = data[key] {
-                files.append(VolumeFile(path: item["path"]?.string ?? key, content: content, mode: item["mode"]?.integer))
+                files.append(
+                    VolumeFile(path: item["path"]?.string ?? key, content: content, mode: item["mode"]?.integer))
             } else if !isOptional {
                 throw StartFailure("", "references non-existent \(kind) key: \(key)")
             }
@@ -127,7 +132,9 @@ struct PodVolumes: Sendable {
         if let configMap = source["configMap"] {
             return try entries(configMap, name: configMap["name"], "configmap", sources.configMapData)
         }
-        if let secret = source["secret"] { return try entries(secret, name: secret["name"], "secret", sources.secretData) }
+        if let secret = source["secret"] {
+            return try entries(secret, name: secret["name"], "secret", sources.secretData)
+        }
         if let downward = source["downwardAPI"] { return try entries(downward: downward, fields) }
         let kind = source.object?.keys.first ?? "none"
         throw StartFailure("", "projected sources of kind \(kind) are not supported")

@@ -4,8 +4,9 @@ import Formats
 
 /// The life of one probe while one run of a container lasts.
 ///
-/// As upstream: the first question comes `initialDelaySeconds` after the container started, then one per period; the outcome
-/// changes only after `successThreshold` or `failureThreshold` equal answers in a row. At most one question is open at a time.
+/// As upstream: the first question comes `initialDelaySeconds` after the container started, then one per period; the
+/// outcome changes only after `successThreshold` or `failureThreshold` equal answers in a row. At most one question
+/// is open at a time.
 package struct ProbeMachine: Sendable {
     package enum Outcome: Sendable, Hashable {
         case unknown, success, failure

@@ -2,8 +2,8 @@
 
 import Formats
 
-/// The first restart comes at once, later ones after 10 s, 20 s, 40 s, … 5 min, counted from the last end; ten quiet minutes
-/// forgive everything (upstream `client-go/util/flowcontrol/backoff.go` as the kubelet uses it).
+/// The first restart comes at once, later ones after 10 s, 20 s, 40 s, … 5 min, counted from the last end; ten quiet
+/// minutes forgive everything (upstream `client-go/util/flowcontrol/backoff.go` as the kubelet uses it).
 package struct RestartBackoff: Sendable, Hashable {
     static let initial = Duration.seconds(10)
     static let limit = Duration.seconds(300)

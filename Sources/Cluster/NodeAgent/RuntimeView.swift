@@ -85,7 +85,9 @@ final class RuntimeView: Sendable {
         let sandboxes = try await runtime.sandboxes()
         let containers = try await runtime.containers()
         var seen: [String: PodObservation] = [:]
-        for sandbox in sandboxes { seen[sandbox.id] = PodObservation(sandbox: sandbox.state == .ready ? .ready : .broken) }
+        for sandbox in sandboxes {
+            seen[sandbox.id] = PodObservation(sandbox: sandbox.state == .ready ? .ready : .broken)
+        }
         for container in containers {
             seen[container.sandboxID, default: PodObservation(sandbox: .absent)].containers
                 .append(ContainerRecord(container))
@@ -108,11 +110,12 @@ final class RuntimeView: Sendable {
 extension ContainerRecord {
     /// The run as the runtime shows it.
     init(_ status: ContainerStatus) {
-        let phase: Phase = switch status.state {
-        case .created: .created
-        case .running: .running
-        case .exited: .ended
-        }
+        let phase: Phase =
+            switch status.state {
+            case .created: .created
+            case .running: .running
+            case .exited: .ended
+            }
         // Plain exits carry no reason of their own; what the exit code says is rendered with the status.
         let isPlain = status.reason == ContainerStatus.reason(exitCode: status.exitCode)
         self.init(

@@ -11,7 +11,7 @@ import Synchronization
 import Timing
 
 /// The agent of one node (the kubelet's part): one worker per pod, one view of the runtime, one Node object.
-package final class NodeAgent: Sendable {
+package final class Kubelet: Sendable {
     private struct Entry {
         var worker: PodWorker
         /// The pod may come again under its name, but this one never does.
@@ -66,7 +66,8 @@ package final class NodeAgent: Sendable {
         await node.prober.shutdown()
     }
 
-    /// Stops every pod in its grace period and leaves it in the API; returns when all have stopped. Needs `run()` running.
+    /// Stops every pod in its grace period and leaves it in the API; returns when all have stopped. Needs `run()`
+    /// running.
     package func stopPods() async {
         let workers = state.withLock { state in
             state.isStopping = true
@@ -158,7 +159,9 @@ package final class NodeAgent: Sendable {
                 await node.network.detach(sandbox: sandbox.id)
             }
             for uid in podNames where !known.contains(uid) { Files.remove("\(pods)/\(uid)") }
-            for name in logNames where !known.contains(PodLogs.uid(ofDirectory: name)) { Files.remove("\(logs)/\(name)") }
+            for name in logNames where !known.contains(PodLogs.uid(ofDirectory: name)) {
+                Files.remove("\(logs)/\(name)")
+            }
         } catch is CancellationError {
             return
         } catch {
