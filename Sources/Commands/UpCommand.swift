@@ -40,7 +40,7 @@ struct UpCommand: AsyncParsableCommand {
             let objects = try manifests.flatMap { try read($0) }
             var logger = Logger(label: "mangrove", factory: { StreamLogHandler.standardError(label: $0) })
             logger.logLevel = try level()
-            let platform = Platform(configuration: configuration, logger: logger)
+            let platform = LocalPlatform(configuration: configuration, logger: logger)
             try await platform.run { ready in
                 let applier = ManifestApplier(client: ready.client)
                 for object in objects {
@@ -53,7 +53,7 @@ struct UpCommand: AsyncParsableCommand {
         }
     }
 
-    private static func welcome(_ ready: Platform.Ready) -> String {
+    private static func welcome(_ ready: LocalPlatform.Ready) -> String {
         var rows = ready.places.map { [$0.name, $0.address] }
         rows.append(["kubeconfig", ready.configuration.kubeconfigPath])
         let table = Terminal.table(rows.map { ["  " + $0[0], $0[1]] })

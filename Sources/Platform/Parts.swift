@@ -25,7 +25,7 @@ struct Parts: Sendable {
     }
 
     private(set) var services: [Service] = []
-    private(set) var places: [Platform.Place] = []
+    private(set) var places: [LocalPlatform.Place] = []
     private(set) var warnings: [String] = []
     private let api: KubernetesAPI
     private let catalogue: ServiceCatalogue

@@ -12,7 +12,7 @@ import UnixSignals
 import Watching
 
 /// One platform on one state directory.
-package struct Platform: Sendable {
+package struct LocalPlatform: Sendable {
     /// What is known once everything that was asked for answers.
     package struct Ready: Sendable {
         package var configuration: Configuration
