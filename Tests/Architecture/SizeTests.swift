@@ -5,7 +5,7 @@ import Testing
 @Suite struct SizeTests {
     static let fileLimit = 340
     static let functionLimit = 70
-    static let lineLimit = 132
+    static let lineLimit = 144
 
     /// Files that were over the limit when it was drawn, with the length they may not exceed. Only ever shrink this.
     static let fileRatchet: [String: Int] = [
