@@ -8,9 +8,9 @@ import Objects
 import Reconciling
 import Synchronization
 
-/// Watches pods. The moment one gets a deletion timestamp, everything at its address is withdrawn from the catalogue; when
-/// no consumer is outstanding any more, the pod gets the condition `mangrove.dev/Withdrawn`, which the node agent waits
-/// for before it stops the pod. Needs `run()` to be running.
+/// Watches pods. The moment one gets a deletion timestamp, everything at its address is withdrawn from the catalogue;
+/// when no consumer is outstanding any more, the pod gets the condition `mangrove.dev/Withdrawn`, which the node agent
+/// waits for before it stops the pod. Needs `run()` to be running.
 package final class WithdrawalController: Sendable {
     /// Pods that are waited for at the same time; further ones take turns.
     static let workers = 64
@@ -73,7 +73,7 @@ package final class WithdrawalController: Sendable {
         // Before every source is in, nobody outstanding may only mean that nobody is known yet.
         guard catalogue.isComplete else { return .again(after: .milliseconds(100)) }
         let address = WithdrawalMachine.address(of: pod)
-        let outstanding = address.map { catalogue.outstanding(address: $0) } ?? []
+        let outstanding = Set((address.map { catalogue.outstanding(address: $0) } ?? []).map(\.subscriber))
         let now = ContinuousClock.now - started
         switch machine.withLock({ $0.looked(at: pod, outstanding: outstanding, now: now) }) {
         case .nothing: return .done

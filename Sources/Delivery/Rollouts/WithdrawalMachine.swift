@@ -53,8 +53,8 @@ package struct WithdrawalMachine: Sendable {
         return phase == "Succeeded" || phase == "Failed"
     }
 
-    /// A pod was looked at together with who is outstanding for its address.
-    package mutating func looked(at pod: Object, outstanding: [Outstanding], now: Duration) -> WithdrawalDecision {
+    /// A pod was looked at together with the subscribers that are outstanding for its address.
+    package mutating func looked(at pod: Object, outstanding: Set<SubscriberID>, now: Duration) -> WithdrawalDecision {
         guard pod.isTerminating, !pod.isTrue(Self.condition) else {
             leaving[pod.uid] = nil
             return .nothing
@@ -66,7 +66,7 @@ package struct WithdrawalMachine: Sendable {
                 : .acknowledge(reason: "NoAddress", message: "never had an address")
         }
         var entry = leaving[pod.uid] ?? Leaving(since: now)
-        entry.seen.formUnion(outstanding.map(\.subscriber))
+        entry.seen.formUnion(outstanding)
         leaving[pod.uid] = entry
         guard outstanding.isEmpty, now >= Self.reconnectAllowance else { return .wait }
         return .acknowledge(reason: "Acknowledged", message: Self.message(entry, now: now))

@@ -33,7 +33,7 @@ package enum ExportMachine {
     ///   - instances: what is to be seen in Kubernetes; empty when the source is gone.
     ///   - services: the Services that stand for this one, see `ServiceName(service:)`, and the one in the way, if any.
     ///   - slices: the EndpointSlices that were exported for this service, wherever they hang.
-    ///   - keepsService: with no instances left, whether a Service made here stays yet, for writers that come back soon.
+    ///   - keepsService: with no instances left, whether a Service made here stays, for writers that come back soon.
     package static func plan(
         _ name: ServiceName, instances: [Instance], services: [Object], slices: [Object], keepsService: Bool
     ) -> ExportPlan {
@@ -171,8 +171,8 @@ package enum ExportMachine {
         }
     }
 
-    /// The Service's port that calls for these instances come in by: the one whose target is their port, or that bears a
-    /// name of theirs, or the first.
+    /// The Service's port that calls for these instances come in by: the one whose target is their port, or that bears
+    /// a name of theirs, or the first.
     private static func portName(of service: Object, _ group: Group) -> String {
         let ports = service.spec["ports"]?.array ?? []
         let byTarget = ports.first { ($0["targetPort"]?.integer ?? $0["port"]?.integer) == group.port }

@@ -56,9 +56,11 @@ extension ServiceName {
     /// The value of `ExportMark.serviceAnnotation`.
     package var annotation: String { "\(group)@@\(name)" }
 
-    /// The name of the Service that carries this one: its own where DNS allows that, else what is left of it and a hash.
+    /// The name of the Service that carries this one: its own where DNS allows that, else what is left of it and a
+    /// hash.
     ///
-    /// `providers:com.acme.Orders:1.0.0:` becomes `providers-com-acme-orders-1-0-0-…`; the same name always gives the same.
+    /// `providers:com.acme.Orders:1.0.0:` becomes `providers-com-acme-orders-1-0-0-…`; the same name always
+    /// gives the same.
     package var kubernetesName: String {
         if group == Self.defaultGroup, Self.isLabel(name) { return name }
         var text = ""

@@ -7,13 +7,14 @@ import Objects
 import Reconciling
 import Synchronization
 
-/// Imports Services with their EndpointSlices into the catalogue, and exports what the catalogue knows from elsewhere as
-/// Services with EndpointSlices of their own.
+/// Imports Services with their EndpointSlices into the catalogue, and exports what the catalogue knows from elsewhere
+/// as Services with EndpointSlices of their own.
 ///
-/// Calls `sourceSynced(.kubernetes)` once everything that Kubernetes knows, earlier exports included, is in the catalogue;
-/// exports begin when the catalogue is complete. Needs `run()` to be running.
+/// Calls `sourceSynced(.kubernetes)` once everything that Kubernetes knows, earlier exports included, is in the
+/// catalogue; exports begin when the catalogue is complete. Needs `run()` to be running.
 package final class ServiceSync: Sendable {
-    /// A Service made here stays for so long after its last instance, so that a writer that restarts finds its address kept.
+    /// A Service made here stays for so long after its last instance, so that a writer that restarts finds its address
+    /// kept.
     package static let emptyServiceRetention: Duration = .seconds(5)
     /// Services whose namespace does not exist are tried again this often.
     package static let namespaceRetry: Duration = .seconds(15)
@@ -94,7 +95,7 @@ package final class ServiceSync: Sendable {
         }
     }
 
-    /// Puts what Kubernetes knows of a catalogue service into the catalogue. Several Services may stand for the same one.
+    /// Puts what Kubernetes knows of a catalogue service into the catalogue. Several Services may stand for the same.
     private func refresh(_ name: ServiceName) {
         let instances = services.indexed(Self.catalogueIndex, name.description).flatMap { service in
             ImportMachine.instances(
