@@ -40,11 +40,12 @@ struct SystemObjects: Sendable {
         try await ensure(.services, service)
     }
 
+    /// Looks first: creating a Service that exists fails at its address, which is taken, before it fails at its name.
     private func ensure(_ resource: Resource, _ object: Object) async throws {
         do {
+            _ = try await client.get(resource, object.key)
+        } catch let problem as Problem where problem.reason == .notFound {
             _ = try await client.create(resource, object)
-        } catch let problem as Problem where problem.reason == .alreadyExists {
-            return
         }
     }
 }

@@ -24,6 +24,7 @@ package final class WithdrawalController: Sendable {
     private let clock: Reconciling.WallClock
     private let logger: Logger
     private let pods: Informer
+    private let recorder: EventRecorder
     private let machine = Mutex(WithdrawalMachine())
     private let started = ContinuousClock.now
 
@@ -34,6 +35,7 @@ package final class WithdrawalController: Sendable {
         self.catalogue = catalogue
         self.clock = clock
         self.logger = logger
+        recorder = EventRecorder(client: client, component: "rollouts", clock: clock, logger: logger)
         pods = Informer(
             client: client, resource: .pods,
             indexes: [Self.addressIndex: { WithdrawalMachine.address(of: $0).map { [$0] } ?? [] }], logger: logger)
@@ -55,6 +57,7 @@ package final class WithdrawalController: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.pods.run() }
             group.addTask { await reconciler.run() }
+            group.addTask { await self.recorder.run() }
             await group.waitForAll()
         }
     }
@@ -105,6 +108,7 @@ package final class WithdrawalController: Sendable {
         } catch let problem as Problem where problem.code == 404 {
             return .done
         }
+        recorder.record(pod, .normal, reason: "Withdrawn", message: message)
         logger.info("withdrawal acknowledged", metadata: ["pod": "\(pod.key)", "message": "\(message)"])
         return .done
     }
