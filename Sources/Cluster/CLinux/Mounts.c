@@ -1,7 +1,7 @@
 // Builds a container's file system: a copy-on-write view of the host's, with its own /proc, /sys, /dev and mounts.
 //
-// Sources of binds are opened before the root changes and attached after it, so that symbolic links in a source mean the
-// host's files and those in a target the container's. Needs Linux 5.12 (mount_setattr).
+// Sources of binds are opened before the root changes and attached after it, so that symbolic links in a source mean
+// the host's files and those in a target the container's. Needs Linux 5.12 (mount_setattr).
 #define _GNU_SOURCE
 #include "Spec.h"
 #include <errno.h>
@@ -191,6 +191,19 @@ int clinux_build_root(const clinux_spec *spec, const char **step) {
 
 int clinux_mount_tmpfs(const char *path, const char *options) {
     return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0 ? -errno : 0;
+}
+
+int clinux_overlay_works(const char *path) {
+    char root[PATH_MAX], upper[PATH_MAX], work[PATH_MAX];
+    if (snprintf(root, sizeof root, "%s/.probe/root", path) >= (int)sizeof root) return -ENAMETOOLONG;
+    snprintf(upper, sizeof upper, "%s/.probe/upper", path);
+    snprintf(work, sizeof work, "%s/.probe/work", path);
+    int result = clinux_make_directories(root);
+    if (result == 0) result = mount_overlay("/", upper, work, root);
+    if (result == 0) umount2(root, CLINUX_MNT_DETACH);
+    *strrchr(root, '/') = 0;
+    clinux_remove_tree(root);
+    return result;
 }
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where) {

@@ -1,7 +1,7 @@
 // Makes processes: a detached one, a container's init with its program, and a command inside a running container.
 //
-// Between fork and exec only async-signal-safe calls are made where the caller may have threads (clinux_spawn_detached);
-// the others are called by single-threaded processes only.
+// Between fork and exec only async-signal-safe calls are made where the caller may have threads
+// (clinux_spawn_detached); the others are called by single-threaded processes only.
 #define _GNU_SOURCE
 #include "Spec.h"
 #include <errno.h>

@@ -4,8 +4,8 @@ import Objects
 
 /// Makes, stops and shows sandboxes (one per pod) and the containers in them.
 ///
-/// Modelled on the Kubernetes Container Runtime Interface (`k8s.io/cri-api/pkg/apis/runtime/v1`). Every stop and remove is
-/// idempotent: done twice, or for something that does not exist, it succeeds. A runtime outlives its caller: after a
+/// Modelled on the Kubernetes Container Runtime Interface (`k8s.io/cri-api/pkg/apis/runtime/v1`). Every stop and remove
+/// is idempotent: done twice, or for something that does not exist, it succeeds. A runtime outlives its caller: after a
 /// restart of the agent, `sandboxes()` and `containers()` show what still runs, exit codes included.
 package protocol ContainerRuntime: Sendable {
     /// Makes the pod's shared namespaces; when it returns, the network namespace is there, with nothing but `lo` in it.
@@ -19,7 +19,7 @@ package protocol ContainerRuntime: Sendable {
 
     /// Prepares a container in a sandbox that is ready and returns the container's id.
     func createContainer(sandbox: String, _ config: ContainerConfig) async throws(Problem) -> String
-    /// Starts a created container; throws when its program cannot be executed (and the container is then `exited`, 128).
+    /// Starts a created container; throws when its program cannot be executed (the container is then `exited`, 128).
     func startContainer(_ id: String) async throws(Problem)
     /// Sends SIGTERM, waits at most `timeout`, sends SIGKILL; returns when the container has exited.
     func stopContainer(_ id: String, timeout: Duration) async throws(Problem)
@@ -33,8 +33,8 @@ package protocol ContainerRuntime: Sendable {
 
     /// What happened since the last call; waits until there is something. Empty when the calling task was cancelled.
     ///
-    /// For one caller at a time. The queue is bounded (`RuntimeEvent.queueLimit`): `.lost` says that some are missing and
-    /// that the caller must list.
+    /// For one caller at a time. The queue is bounded (`RuntimeEvent.queueLimit`): `.lost` says that some are missing
+    /// and that the caller must list.
     func nextEvents() async -> [RuntimeEvent]
 }
 

@@ -12,19 +12,19 @@ final class EventQueue: Sendable {
     private let state = Mutex(State())
 
     func add(_ event: RuntimeEvent) {
-        let (waiting, events) = state.withLock { state -> (CheckedContinuation<[RuntimeEvent], Never>?, [RuntimeEvent]) in
+        let waiting = state.withLock { state -> CheckedContinuation<[RuntimeEvent], Never>? in
             if let waiting = state.waiting {
                 state.waiting = nil
-                return (waiting, [event])
+                return waiting
             }
             if state.events.count < RuntimeEvent.queueLimit {
                 state.events.append(event)
             } else if state.events.last != .lost {
                 state.events.append(.lost)
             }
-            return (nil, [])
+            return nil
         }
-        waiting?.resume(returning: events)
+        waiting?.resume(returning: [event])
     }
 
     func next() async -> [RuntimeEvent] {

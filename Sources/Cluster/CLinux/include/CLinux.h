@@ -51,6 +51,8 @@ int clinux_signal(int pidfd, int signal);
 int clinux_reap(int pid);
 
 int clinux_mount_tmpfs(const char *path, const char *options);
+/// Whether an overlay of `/` can write to this directory: 0 or -errno. Needs a private mount namespace.
+int clinux_overlay_works(const char *path);
 int clinux_pipe(int *reading, int *writing);
 int clinux_socket_pair(int *first, int *second);
 /// A listening stream socket DIRECTORY/NAME, which may be longer than a socket address.

@@ -27,7 +27,8 @@ struct PodDirectory {
 
     func etc(_ name: String) -> String { path + "/etc/" + name }
     func container(_ id: String) -> String { containers + "/" + id }
-    func statusFile(of id: String) -> String { container(id) + "/status.json" }
+    var statuses: String { path + "/statuses" }
+    func statusFile(of id: String) -> String { statuses + "/" + id + ".json" }
 }
 
 /// Makes processes for the containers of one pod.
@@ -64,7 +65,9 @@ struct ContainerLauncher {
     }
 
     /// Starts a command in the container that this init holds.
-    func execute(_ command: [String], _ config: ContainerConfig, in initPidfd: Int32) throws(Problem) -> ContainerProcess {
+    func execute(
+        _ command: [String], _ config: ContainerConfig, in initPidfd: Int32
+    ) throws(Problem) -> ContainerProcess {
         let spec = program(command, config)
         defer { clinux_spec_free(spec) }
         return try make(spec) { spec, pidfd in clinux_execute(spec, initPidfd, &pidfd) }

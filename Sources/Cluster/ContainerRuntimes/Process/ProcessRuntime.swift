@@ -23,12 +23,12 @@ package final class ProcessRuntime: ContainerRuntime {
         var isBeingRemoved = false
     }
 
-    private let directory: String
+    let directory: String
     private let executable: String
     private let hidden: [String]
-    private let logger: Logger
+    let logger: Logger
     private let makeID: @Sendable () -> String
-    private let pods = Mutex<[String: Pod]>([:])
+    let pods = Mutex<[String: Pod]>([:])
     private let events = EventQueue()
 
     /// `directory` is the runtime's own; `hidden` are further directories that containers must not see. `executable` is
@@ -83,6 +83,7 @@ package final class ProcessRuntime: ContainerRuntime {
 
     private func start(_ config: SandboxConfig, in home: PodDirectory) async throws(Problem) -> SandboxStatus {
         try Files.makeDirectory(home.etc(""), mode: 0o755)
+        try Files.makeDirectory(home.statuses)
         chmod(home.path, 0o700)
         try Files.makeDirectory(config.logDirectory)
         try Files.write(home.etc("hostname"), Array((config.hostname + "\n").utf8), mode: 0o644)
@@ -116,7 +117,7 @@ package final class ProcessRuntime: ContainerRuntime {
     }
 
     /// Makes a shim's pod known, with all its containers.
-    private func connect(
+    func connect(
         _ id: String, socket: Int32, pid: Int32, _ record: JSON
     ) async throws(Problem) -> SandboxStatus {
         var status = try Self.status(record)
@@ -262,67 +263,9 @@ package final class ProcessRuntime: ContainerRuntime {
         events.add(.sandboxDied(id))
     }
 
-    // MARK: Restart and reset
+    func podPath(_ id: String) -> String { directory + "/pods/" + id }
 
-    /// Finds the pods that an earlier process left running, and what is left of those that died meanwhile. To be called
-    /// once, before anything else.
-    package func adopt() async throws(Problem) {
-        for id in Files.names(in: directory + "/pods") {
-            let home = PodDirectory(path: podPath(id))
-            guard let bytes = Files.read(home.configFile), let record = try? JSON(parsing: bytes),
-                let status = try? Self.status(record)
-            else {
-                try await clear(home)
-                continue
-            }
-            let socket = clinux_connect(home.path, PodDirectory.socketName)
-            if socket >= 0 {
-                let adopted = try await connect(id, socket: socket, pid: clinux_peer_pid(socket), record)
-                logger.info("adopted a running pod", metadata: ["pod": "\(adopted.namespace)/\(adopted.name)"])
-            } else {
-                let fresh = Pod(status: status, containers: Self.remains(in: home))
-                pods.withLock { $0[id] = fresh }
-                logger.warning("a pod died meanwhile", metadata: ["pod": "\(status.namespace)/\(status.name)"])
-            }
-        }
-    }
-
-    /// Lets go of every pod without ending it, for a stop of the platform that another start follows.
-    package func disconnect() async {
-        let links = pods.withLock { pods in
-            defer { pods = [:] }
-            return pods.values.compactMap(\.link)
-        }
-        for link in links { await link.close() }
-    }
-
-    /// Ends every pod and removes the runtime's directory with everything in it.
-    package func removeEverything() async throws(Problem) {
-        for id in Set(pods.withLock { Array($0.keys) } + Files.names(in: directory + "/pods")).sorted() {
-            try await removeSandbox(id)
-            try await clear(PodDirectory(path: podPath(id)))
-        }
-        try checked(clinux_remove_tree(directory), "removing \(directory)")
-    }
-
-    /// Kills a shim that is still there, with all it holds, and removes the pod's directory.
-    private func clear(_ home: PodDirectory) async throws(Problem) {
-        let socket = clinux_connect(home.path, PodDirectory.socketName)
-        if socket >= 0 {
-            let pidfd = clinux_pidfd_open(clinux_peer_pid(socket))
-            if pidfd >= 0 {
-                _ = clinux_signal(pidfd, SIGKILL)
-                close(pidfd)
-            }
-            let link = try await ShimLink.open(socket: socket, changed: { _ in }, closed: {})
-            await link.waitUntilClosed()
-        }
-        try checked(clinux_remove_tree(home.path), "removing \(home.path)")
-    }
-
-    private func podPath(_ id: String) -> String { directory + "/pods/" + id }
-
-    private static func status(_ record: JSON) throws(Problem) -> SandboxStatus {
+    static func status(_ record: JSON) throws(Problem) -> SandboxStatus {
         let config = try SandboxConfig(json: record["config"] ?? .null)
         return SandboxStatus(
             id: config.id, namespace: config.namespace, name: config.name, state: .notReady,
@@ -330,37 +273,11 @@ package final class ProcessRuntime: ContainerRuntime {
             annotations: config.annotations)
     }
 
-    /// The last known states of a dead pod's containers.
-    private static func remains(in home: PodDirectory) -> [String: ContainerStatus] {
-        var containers: [String: ContainerStatus] = [:]
-        for id in Files.names(in: home.containers) {
-            guard let bytes = Files.read(home.statusFile(of: id)), let tree = try? JSON(parsing: bytes),
-                let status = try? ContainerStatus(json: tree)
-            else { continue }
-            containers[id] = status.state == .exited ? status : status.lost(at: SystemTime.wall)
-        }
-        return containers
-    }
-
     private static func randomID() -> String {
         (0..<4).map { _ in
             let digits = String(UInt64.random(in: .min ... .max), radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits
         }.joined()
-    }
-}
-
-extension ContainerStatus {
-    /// The container as it is when whoever held it is gone.
-    fileprivate func lost(at time: Int64) -> ContainerStatus {
-        var status = self
-        status.state = .exited
-        status.pid = 0
-        status.finishedAt = time
-        status.exitCode = 137
-        status.reason = "ContainerStatusUnknown"
-        status.message = "The container could not be located when the pod was terminated"
-        return status
     }
 }
 

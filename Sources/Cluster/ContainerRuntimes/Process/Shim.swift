@@ -10,22 +10,25 @@ struct Shim {
     /// A client that does not read loses its connection when this much waits for it.
     static let clientBacklogLimit = 16 << 20
 
+    /// Whose process it is.
+    private enum Owner: Hashable {
+        case container(String)
+        case execution(Int)
+    }
+
     private enum Source {
         case listener
         case client
-        case containerReport(String)
-        case containerOutput(String, isError: Bool)
-        case containerEnd(String)
-        case executionReport(Int)
-        case executionOutput(Int, isError: Bool)
-        case executionEnd(Int)
+        case report(Owner)
+        case output(Owner, isError: Bool)
+        case end(Owner)
 
         /// What a process said comes before the news that it ended.
         var rank: Int {
             switch self {
-            case .containerReport, .executionReport: 0
-            case .containerOutput, .executionOutput: 1
-            case .containerEnd, .executionEnd: 2
+            case .report: 0
+            case .output: 1
+            case .end: 2
             case .client, .listener: 3
             }
         }
@@ -36,15 +39,23 @@ struct Shim {
         var backlog: [UInt8] = []
     }
 
-    private struct Process {
+    fileprivate struct Process {
         var process: ContainerProcess
         var command: String
+        /// The log file of a container; a command's output is kept in `result`.
+        var log: Int32?
         var report: [UInt8] = []
         var hasReported = false
-        var log: Int32 = -1
         var outputLines = LogLines(stream: "stdout")
         var errorLines = LogLines(stream: "stderr")
         var result = ExecResult(exitCode: 0)
+
+        /// Why the program could not be executed; nil when it could.
+        var failure: String? {
+            guard !report.isEmpty else { return nil }
+            let line = String(decoding: report.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+            return ContainerLauncher.explanation(ofReport: line, command: command)
+        }
     }
 
     private let sandbox: SandboxConfig
@@ -53,8 +64,8 @@ struct Shim {
     private var machine: ShimMachine
     private var sources: [Int32: Source] = [:]
     private var clients: [Int32: Client] = [:]
-    private var containers: [String: Process] = [:]
-    private var executions: [Int: Process] = [:]
+    private var processes: [Owner: Process] = [:]
+    private var hasBeenAsked = false
     private var isEnding = false
 
     init(sandbox: SandboxConfig, launcher: ContainerLauncher, listener: Int32, firstClient: Int32) {
@@ -93,12 +104,9 @@ struct Shim {
             sources[client] = .client
             clients[client] = Client()
         case .client: serve(client: descriptor)
-        case .containerReport(let id): readReport(ofContainer: id)
-        case .containerOutput(let id, let isError): readOutput(ofContainer: id, isError, descriptor)
-        case .containerEnd(let id): containerEnded(id)
-        case .executionReport(let number): readReport(ofExecution: number)
-        case .executionOutput(let number, let isError): readOutput(ofExecution: number, isError, descriptor)
-        case .executionEnd(let number): executionEnded(number)
+        case .report(let owner): readReport(of: owner)
+        case .output(let owner, let isError): readOutput(of: owner, isError, descriptor)
+        case .end(let owner): ended(owner)
         case nil: return
         }
     }
@@ -125,6 +133,7 @@ struct Shim {
     }
 
     private mutating func asked(_ message: JSON, by client: Int32) {
+        hasBeenAsked = true
         let ticket = ShimMachine.Ticket(client: Int(client), number: message["number"]?.integer ?? 0)
         do throws(Problem) {
             perform(machine.requested(try ShimRequest(json: message), by: ticket, at: now))
@@ -148,6 +157,8 @@ struct Shim {
     private mutating func drop(_ client: Int32) {
         clients[client] = nil
         forget(client)
+        // Whoever started the shim died before it could make use of it, so nobody will ask for its end.
+        if !hasBeenAsked { isEnding = true }
     }
 
     // MARK: Actions
@@ -162,11 +173,13 @@ struct Shim {
             case .announce(let status): announce(status)
             case .launch(let id): launch(id)
             case .signal(let id, let number):
-                if let container = containers[id] { _ = clinux_signal(container.process.pidfd, number) }
-            case .discard(let id): _ = clinux_remove_tree(directory.container(id))
+                if let pidfd = processes[.container(id)]?.process.pidfd { _ = clinux_signal(pidfd, number) }
+            case .discard(let id):
+                _ = clinux_remove_tree(directory.container(id))
+                unlink(directory.statusFile(of: id))
             case .execute(let number, let container, let command): execute(number, container, command)
             case .kill(let number):
-                if let execution = executions[number] { _ = clinux_signal(execution.process.pidfd, SIGTERM) }
+                if let pidfd = processes[.execution(number)]?.process.pidfd { _ = clinux_signal(pidfd, SIGTERM) }
             case .end: isEnding = true
             }
         }
@@ -174,7 +187,6 @@ struct Shim {
 
     private mutating func announce(_ status: ContainerStatus) {
         do throws(Problem) {
-            try Files.makeDirectory(directory.container(status.id), mode: 0o700)
             try Files.write(directory.statusFile(of: status.id), status.json.bytes)
         } catch {
             print("the state of container \(status.id) could not be written: \(error)")
@@ -194,13 +206,7 @@ struct Shim {
                 close(log)
                 throw error
             }
-            var process = Process(process: made, command: command)
-            process.log = log
-            containers[id] = process
-            sources[made.report] = .containerReport(id)
-            sources[made.output] = .containerOutput(id, isError: false)
-            sources[made.error] = .containerOutput(id, isError: true)
-            sources[made.pidfd] = .containerEnd(id)
+            track(.container(id), Process(process: made, command: command, log: log))
         } catch {
             machine.failed(id, error.message)
             perform(machine.ended(id, exitCode: 128, at: now))
@@ -216,125 +222,96 @@ struct Shim {
     }
 
     private mutating func execute(_ number: Int, _ container: String, _ command: [String]) {
-        guard let config = machine.config(of: container), let home = containers[container] else {
+        guard let config = machine.config(of: container), let home = processes[.container(container)] else {
             return perform(machine.executionFailed(number, "container \(container) is gone"))
         }
         do throws(Problem) {
             let made = try launcher.execute(command, config, in: home.process.pidfd)
-            executions[number] = Process(process: made, command: command.first ?? "")
-            sources[made.report] = .executionReport(number)
-            sources[made.output] = .executionOutput(number, isError: false)
-            sources[made.error] = .executionOutput(number, isError: true)
-            sources[made.pidfd] = .executionEnd(number)
+            track(.execution(number), Process(process: made, command: command.first ?? ""))
         } catch {
             perform(machine.executionFailed(number, error.message))
         }
     }
 
-    // MARK: Containers
+    private mutating func track(_ owner: Owner, _ process: Process) {
+        processes[owner] = process
+        sources[process.process.report] = .report(owner)
+        sources[process.process.output] = .output(owner, isError: false)
+        sources[process.process.error] = .output(owner, isError: true)
+        sources[process.process.pidfd] = .end(owner)
+    }
 
-    private mutating func readReport(ofContainer id: String) {
-        guard let process = containers[id], !process.hasReported else { return }
+    // MARK: Processes
+
+    private mutating func readReport(of owner: Owner) {
+        guard let process = processes[owner], !process.hasReported else { return }
         switch Descriptor.read(process.process.report) {
         case .nothingYet: return
-        case .bytes(let bytes): containers[id]?.report += bytes
+        case .bytes(let bytes): processes[owner]?.report += bytes
         case .end:
-            containers[id]?.hasReported = true
+            processes[owner]?.hasReported = true
             forget(process.process.report)
-            if process.report.isEmpty {
+            guard case .container(let id) = owner else { return }
+            if let failure = process.failure {
+                machine.failed(id, failure)
+            } else {
                 perform(machine.started(id, pid: process.process.pid, at: now))
-            } else {
-                machine.failed(id, explanation(of: process))
             }
         }
     }
 
-    private func explanation(of process: Process) -> String {
-        let line = String(decoding: process.report.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        return ContainerLauncher.explanation(ofReport: line, command: process.command)
-    }
-
-    /// Copies what the program wrote to its log; false when there is no more for now.
+    /// Takes what the process wrote; false when there is no more for now.
     @discardableResult
-    private mutating func readOutput(ofContainer id: String, _ isError: Bool, _ descriptor: Int32) -> Bool {
-        guard let log = containers[id]?.log, sources[descriptor] != nil else { return false }
-        let moment = Timestamp(nanosecondsSinceEpoch: SystemTime.wall)
+    private mutating func readOutput(of owner: Owner, _ isError: Bool, _ descriptor: Int32) -> Bool {
+        guard sources[descriptor] != nil else { return false }
         switch Descriptor.read(descriptor) {
         case .nothingYet: return false
         case .bytes(let bytes):
-            let lines =
-                isError
-                ? containers[id]?.errorLines.received(bytes, at: moment)
-                : containers[id]?.outputLines.received(bytes, at: moment)
-            Descriptor.write(log, lines ?? [])
+            processes[owner]?.wrote(bytes, isError, at: Timestamp(nanosecondsSinceEpoch: SystemTime.wall))
             return true
         case .end:
-            let lines =
-                isError ? containers[id]?.errorLines.ended(at: moment) : containers[id]?.outputLines.ended(at: moment)
-            Descriptor.write(log, lines ?? [])
+            processes[owner]?.closed(isError, at: Timestamp(nanosecondsSinceEpoch: SystemTime.wall))
             forget(descriptor)
             return false
         }
     }
 
-    private mutating func containerEnded(_ id: String) {
-        guard let process = containers[id]?.process else { return }
-        // The pid namespace is empty, so every writing end is closed: this reads to the end.
-        for _ in 0..<2 { readReport(ofContainer: id) }
-        while readOutput(ofContainer: id, false, process.output) {}
-        while readOutput(ofContainer: id, true, process.error) {}
+    private mutating func ended(_ owner: Owner) {
+        guard let process = processes[owner]?.process else { return }
+        // Of a container nothing runs any more, so this reads to the end; of a command, what is there now.
+        for _ in 0..<2 { readReport(of: owner) }
+        while readOutput(of: owner, false, process.output) {}
+        while readOutput(of: owner, true, process.error) {}
         let code = clinux_reap(process.pid)
         for descriptor in [process.report, process.output, process.error, process.pidfd] { forget(descriptor) }
-        if let log = containers.removeValue(forKey: id)?.log { close(log) }
-        perform(machine.ended(id, exitCode: code, at: now))
-    }
-
-    // MARK: Commands in containers
-
-    private mutating func readReport(ofExecution number: Int) {
-        guard let process = executions[number], !process.hasReported else { return }
-        switch Descriptor.read(process.process.report) {
-        case .nothingYet: return
-        case .bytes(let bytes): executions[number]?.report += bytes
-        case .end:
-            executions[number]?.hasReported = true
-            forget(process.process.report)
+        guard var ended = processes.removeValue(forKey: owner) else { return }
+        if let log = ended.log { close(log) }
+        switch owner {
+        case .container(let id): perform(machine.ended(id, exitCode: code, at: now))
+        case .execution(let number):
+            ended.result.exitCode = code
+            let failure = ended.failure
+            perform(
+                failure.map { machine.executionFailed(number, $0) } ?? machine.executionEnded(number, ended.result))
         }
     }
+}
 
-    @discardableResult
-    private mutating func readOutput(ofExecution number: Int, _ isError: Bool, _ descriptor: Int32) -> Bool {
-        guard var result = executions[number]?.result, sources[descriptor] != nil else { return false }
-        switch Descriptor.read(descriptor) {
-        case .nothingYet: return false
-        case .end:
-            forget(descriptor)
-            return false
-        case .bytes(let bytes):
-            if isError {
-                result.standardError += bytes.prefix(ExecResult.outputLimit - result.standardError.count)
-            } else {
-                result.standardOutput += bytes.prefix(ExecResult.outputLimit - result.standardOutput.count)
-            }
-            executions[number]?.result = result
-            return true
-        }
-    }
-
-    private mutating func executionEnded(_ number: Int) {
-        guard let process = executions[number]?.process else { return }
-        for _ in 0..<2 { readReport(ofExecution: number) }
-        while readOutput(ofExecution: number, false, process.output) {}
-        while readOutput(ofExecution: number, true, process.error) {}
-        let code = clinux_reap(process.pid)
-        for descriptor in [process.report, process.output, process.error, process.pidfd] { forget(descriptor) }
-        guard var execution = executions.removeValue(forKey: number) else { return }
-        if !execution.report.isEmpty {
-            perform(machine.executionFailed(number, explanation(of: execution)))
+extension Shim.Process {
+    fileprivate mutating func wrote(_ bytes: [UInt8], _ isError: Bool, at moment: Timestamp) {
+        if let log {
+            let lines = isError ? errorLines.received(bytes, at: moment) : outputLines.received(bytes, at: moment)
+            Descriptor.write(log, lines)
+        } else if isError {
+            result.standardError += bytes.prefix(ExecResult.outputLimit - result.standardError.count)
         } else {
-            execution.result.exitCode = code
-            perform(machine.executionEnded(number, execution.result))
+            result.standardOutput += bytes.prefix(ExecResult.outputLimit - result.standardOutput.count)
         }
+    }
+
+    fileprivate mutating func closed(_ isError: Bool, at moment: Timestamp) {
+        guard let log else { return }
+        Descriptor.write(log, isError ? errorLines.ended(at: moment) : outputLines.ended(at: moment))
     }
 }
 

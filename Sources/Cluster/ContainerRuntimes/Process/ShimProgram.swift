@@ -41,6 +41,11 @@ package enum ShimProgram {
             clinux_enter_sandbox(sandbox.hostNetwork ? 0 : 1, sandbox.hostname), "making the pod's namespaces")
         try Files.makeDirectory(directory.sharedMemory)
         try checked(clinux_mount_tmpfs(directory.sharedMemory, "size=64m,mode=1777"), "mounting the pod's /dev/shm")
+        try Files.makeDirectory(directory.containers)
+        if clinux_overlay_works(directory.containers) < 0 {
+            print("\(directory.containers) cannot carry overlays; what containers write is kept in memory")
+            try checked(clinux_mount_tmpfs(directory.containers, "mode=700"), "mounting memory for overlays")
+        }
         let mountInfo = String(decoding: Files.read("/proc/self/mountinfo") ?? [], as: UTF8.self)
         let launcher = ContainerLauncher(
             sandbox: sandbox, directory: directory, hidden: hidden,

@@ -62,8 +62,8 @@ enum Descriptor {
         return sent < 0 ? nil : sent
     }
 
-    /// Waits until one of the descriptors has something, or the time is over; nil waits for ever. Who of `writing` is in
-    /// there too is also waited for to take more.
+    /// Waits until one of the descriptors has something, or one that is in `writing` too takes more, or the time is
+    /// over; nil waits for ever.
     static func poll(_ reading: [Int32], writing: Set<Int32>, timeoutMilliseconds: Int32?) -> [Int32] {
         var entries = reading.map {
             pollfd(fd: $0, events: Int16(POLLIN) | (writing.contains($0) ? Int16(POLLOUT) : 0), revents: 0)
