@@ -83,6 +83,19 @@ private func leased(_ address: String, lease: Lease = Lease()) -> Instance {
         #expect(machine.snapshot(of: orders).isEmpty)
     }
 
+    @Test func anAdoptedRecordAsksItsWriterToRegisterAgain() throws {
+        var machine = machine()
+        try machine.registered(leased("10.0.0.1", lease: .adopted), as: orders, now: start)
+        let isKnown = machine.beaten(
+            address: "10.0.0.1", port: 80, cluster: "DEFAULT", of: .nacos, for: orders, now: start)
+        #expect(!isKnown)
+        machine.timePassed(now: start + .seconds(59))
+        #expect(machine.snapshot(of: orders).instances.map(\.isHealthy) == [true])
+        try machine.registered(leased("10.0.0.1"), as: orders, now: start + .seconds(59))
+        machine.timePassed(now: start + .seconds(61))
+        #expect(machine.snapshot(of: orders).instances.map(\.isHealthy) == [true])
+    }
+
     @Test func recordsBeyondTheLimitAreRefused() throws {
         var limits = CatalogueLimits()
         limits.records = 1

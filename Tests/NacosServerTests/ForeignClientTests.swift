@@ -44,9 +44,9 @@ private func freePort() async throws -> Int {
 
 /// Runs the listener on free ports while the body runs.
 private func withListener(
-    _ catalogue: ServiceCatalogue, _ body: @Sendable (_ port: Int) async throws -> Void
+    _ catalogue: ServiceCatalogue, port: Int? = nil, _ body: @Sendable (_ port: Int) async throws -> Void
 ) async throws {
-    let port = try await freePort()
+    let port = if let port { port } else { try await freePort() }
     var quiet = Logger(label: "nacos")
     quiet.logLevel = .critical
     let (listening, bound) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
@@ -80,6 +80,52 @@ private func withListener(
         }
     }
 
+    private static let survivor = """
+        import asyncio, sys
+        sys.path.insert(0, "Tests/Clients")
+        import test_nacos_grpc as shared
+        async def main():
+            naming, follower = await shared.client(), shared.Follower()
+            await naming.subscribe(shared.SubscribeServiceParam(service_name="end", subscribe_callback=follower))
+            await naming.register_instance(shared.RegisterInstanceParam(service_name="orders", ip="10.9.0.9", port=1))
+            for _ in range(6):
+                try:
+                    await shared.until(lambda: follower.ports, "the end")
+                    break
+                except BaseException:
+                    pass
+            await naming.shutdown()
+            sys.exit(0 if follower.ports else 1)
+        asyncio.run(main())
+        """
+
+    /// A restarted platform gets its clients back: they register and subscribe anew by themselves (this one in 30 s).
+    @Test(.timeLimit(.minutes(2))) func clientsComeBackAfterARestart() async throws {
+        guard let python = environment("MANGROVE_PYTHON_NACOS_GRPC") else { return }
+        let port = try await freePort()
+        let (exits, exited) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingOldest(1))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                exited.yield(try await run([python, "-c", Self.survivor], adding: "MANGROVE_NACOS=127.0.0.1:\(port)"))
+            }
+            for life in 1...2 {
+                let catalogue = ServiceCatalogue(sources: [])
+                let feed = catalogue.changes()
+                try await withListener(catalogue, port: port) { _ in
+                    while catalogue.snapshot(of: ServiceName(name: "orders")).isEmpty { _ = await feed.next() }
+                    guard life == 2 else { return }
+                    let end = Instance(address: "10.0.0.1", port: 1, lifetime: .kubernetes, origin: .kubernetes)
+                    catalogue.replace([end], of: .kubernetes, as: ServiceName(name: "end"))
+                    for await exit in exits {
+                        #expect(exit == 0)
+                        break
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
     private static let follower = """
         import asyncio, sys
         sys.path.insert(0, "Tests/Clients")
@@ -96,7 +142,7 @@ private func withListener(
         """
 
     /// Acknowledged before gone: the wait for a withdrawn pod ends when the real client has taken in the push.
-    @Test func aWithdrawnPodIsWaitedForUntilTheRealClientKnows() async throws {
+    @Test(.timeLimit(.minutes(1))) func aWithdrawnPodIsWaitedForUntilTheRealClientKnows() async throws {
         guard let python = environment("MANGROVE_PYTHON_NACOS_GRPC") else { return }
         let catalogue = ServiceCatalogue(sources: [.kubernetes])
         let orders = ServiceName(name: "orders")

@@ -142,14 +142,15 @@ package struct CatalogueMachine: Sendable {
         return count > 0
     }
 
-    /// A beat came. False when there is no such lease: the writer has to register again.
+    /// A beat came. False when there is no such lease, or an adopted one: the writer has to register again.
     package mutating func beaten(
         address: String, port: Int, cluster: String, of origin: Origin, for service: ServiceName,
         now: ContinuousClock.Instant
     ) -> Bool {
         let key = RecordKey(
             Instance(address: address, port: port, cluster: cluster, lifetime: .persistent, origin: origin))
-        guard var record = entries[service]?.records[key], record.instance.lifetime.lease != nil else { return false }
+        guard var record = entries[service]?.records[key] else { return false }
+        guard let lease = record.instance.lifetime.lease, !lease.isAdopted else { return false }
         record.lastBeat = now
         let revives = !record.instance.isHealthy
         record.instance.isHealthy = true

@@ -62,6 +62,8 @@ package struct Lease: Hashable, Sendable {
     package var unhealthyAfterMilliseconds: Int
     /// Silent for so long, it is removed.
     package var removedAfterMilliseconds: Int
+    /// Put back by another than its writer, who is asked to register again with the next beat.
+    package var isAdopted = false
 
     package init(
         intervalMilliseconds: Int = 5_000, unhealthyAfterMilliseconds: Int = 15_000,
@@ -72,6 +74,11 @@ package struct Lease: Hashable, Sendable {
         self.removedAfterMilliseconds = removedAfterMilliseconds
     }
 
-    /// What a record read back from elsewhere gets after a restart: its writer has this long to come again.
-    package static let adopted = Lease()
+    /// What a record read back from elsewhere gets after a restart: its writer has this long to come again, and it
+    /// counts as healthy meanwhile. nacos-sdk-python 3.x registers again up to 30 s after it is connected again.
+    package static var adopted: Lease {
+        var lease = Lease(unhealthyAfterMilliseconds: 60_000, removedAfterMilliseconds: 60_000)
+        lease.isAdopted = true
+        return lease
+    }
 }
