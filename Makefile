@@ -25,7 +25,7 @@ release: setup ## Build for use; takes minutes the first time.
 demo: release ## Run the hybrid shop and roll it under load; KEEP=1 leaves it running.
 	$(ROOT) examples/shop/demo --mangrove $(RELEASE) --python $(VENV)/bin/python $(if $(KEEP),--keep)
 
-test: setup test-unit ## Everything CI runs.
+test: setup test-unit test-clients ## Everything CI runs.
 
 test-unit: ## The machines and rooms, in process.
 	swift build --build-tests
