@@ -23,7 +23,9 @@ struct APICall: Sendable {
     var methodNotAllowed: Problem {
         Problem(
             .methodNotAllowed,
-            "the server does not allow this method on the requested resource (\(request.method) \(resource.qualifiedName))")
+            "the server does not allow this method on the requested resource (\(request.method) "
+                + "\(resource.qualifiedName))"
+        )
     }
 
     /// Whether nothing may be kept; only the value All exists.
@@ -35,13 +37,16 @@ struct APICall: Sendable {
     }
 
     /// The request's object, with null members gone and fields checked as `fieldValidation` says.
-    func decodedObject(kind: (apiVersion: String, kind: String)? = nil) throws(Problem) -> (object: Object, warnings: [String]) {
+    func decodedObject(kind: (apiVersion: String, kind: String)? = nil) throws(Problem) -> (
+        object: Object, warnings: [String]
+    ) {
         let document = try Negotiation.document(body, contentType: contentType)
         guard document.value.object != nil else { throw .badRequest("the request body is not an object") }
         return try checkedObject(document.value, duplicates: document.duplicates, kind: kind)
     }
 
-    /// Checks a tree against its type: wrong kinds of values are refused, unknown fields go the way `fieldValidation` says.
+    /// Checks a tree against its type: wrong kinds of values are refused, unknown fields go the way `fieldValidation`
+    /// says.
     func checkedObject(
         _ tree: JSON, duplicates: [String] = [], kind: (apiVersion: String, kind: String)? = nil
     ) throws(Problem) -> (object: Object, warnings: [String]) {
@@ -51,7 +56,8 @@ struct APICall: Sendable {
         if (tree["kind"]?.string ?? "").isEmpty { tree["kind"] = .string(kind.kind) }
         guard tree["kind"]?.string == kind.kind, tree["apiVersion"]?.string == kind.apiVersion else {
             let given = "\(tree["apiVersion"]?.string ?? "") \(tree["kind"]?.string ?? "")"
-            throw .badRequest("the object provided (\(given)) is not of the kind of this endpoint (\(kind.apiVersion) \(kind.kind))")
+            throw .badRequest(
+                "the object provided (\(given)) is not of the kind of this endpoint (\(kind.apiVersion) \(kind.kind))")
         }
         guard let type = Schema.type(apiVersion: kind.apiVersion, kind: kind.kind) else { return (Object(tree), []) }
         let findings = Schema.findings(in: tree, of: type)
@@ -59,7 +65,10 @@ struct APICall: Sendable {
         let prefix = "\(kind.kind) in version \"\(version)\" cannot be handled as a \(kind.kind): "
         if let mismatch = findings.mismatches.first {
             throw .badRequest(
-                prefix + "json: cannot unmarshal \(mismatch.found) into field \(mismatch.path) of type \(mismatch.expected)")
+                prefix
+                    + "json: cannot unmarshal \(mismatch.found) into field \(mismatch.path) of type "
+                    + "\(mismatch.expected)"
+            )
         }
         let faults = findings.unknown.map { "unknown field \"\($0)\"" } + duplicates.map { "duplicate field \"\($0)\"" }
         let object = findings.unknown.isEmpty ? Object(tree) : Object(Schema.pruned(tree, of: type))
@@ -70,12 +79,15 @@ struct APICall: Sendable {
             if faults.isEmpty { return (object, []) }
             throw .badRequest(prefix + "strict decoding error: " + faults.joined(separator: ", "))
         case .some(let other):
-            throw .badRequest("fieldValidation: Unsupported value: \"\(other)\": supported values: \"Ignore\", \"Strict\", \"Warn\"")
+            throw .badRequest(
+                "fieldValidation: Unsupported value: \"\(other)\": supported values: \"Ignore\", \"Strict\", \"Warn\"")
         }
     }
 
     /// Shows an object the way that the client asked for.
-    func answer(with object: Object, code: Int = 200, warnings: [String] = [], api: KubernetesAPI) throws(Problem) -> APIAnswer {
+    func answer(with object: Object, code: Int = 200, warnings: [String] = [], api: KubernetesAPI) throws(Problem)
+        -> APIAnswer
+    {
         let presentation = try Negotiation.presentation(accept: accept, query: query)
         let tree: JSON
         switch presentation.representation {
@@ -94,7 +106,8 @@ extension APIAnswer {
     static func rendered(
         _ tree: JSON, _ presentation: Presentation = .init(), code: Int = 200, warnings: [String] = []
     ) -> APIAnswer {
-        let bytes = presentation.isYAML
+        let bytes =
+            presentation.isYAML
             ? Array(tree.yaml.utf8) : presentation.isPretty ? Array((tree.pretty(indent: 2) + "\n").utf8) : tree.bytes
         var answer = APIAnswer.bytes(bytes, code: code, contentType: presentation.contentType)
         for warning in warnings { answer.add(warning: warning) }

@@ -59,7 +59,8 @@ package final class APIListener: Sendable {
         case .bytes(let bytes):
             head.headerFields[.contentLength] = String(bytes.count)
             let isEmpty = bytes.isEmpty || request.method == .head || head.status == .notModified
-            try await writer.write(response: head, body: isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: bytes)))
+            try await writer.write(
+                response: head, body: isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: bytes)))
         case .stream(let chunks):
             // The head goes out by itself: clients of a watch wait for it, not for the first event.
             let body = try await writer.writeHead(head)
@@ -68,7 +69,9 @@ package final class APIListener: Sendable {
     }
 
     /// Writes chunks until they end or the client goes away.
-    private func send(_ chunks: any APIChunks, of request: Request, _ body: consuming some ResponseBodyWriter) async throws {
+    private func send(_ chunks: any APIChunks, of request: Request, _ body: consuming some ResponseBodyWriter)
+        async throws
+    {
         nonisolated(unsafe) var body: any ResponseBodyWriter = body
         try await request.body.consumeWithCancellationOnInboundClose { _ in
             while let chunk = try await chunks.next() {

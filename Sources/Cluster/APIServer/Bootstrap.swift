@@ -7,7 +7,8 @@ extension KubernetesAPI {
     /// The namespaces that always are.
     package static let firstNamespaces = ["default", "kube-node-lease", "kube-public", "kube-system"]
 
-    /// Creates what is missing of the first objects and makes the endpoints of the `kubernetes` Service say where the API
+    /// Creates what is missing of the first objects and makes the endpoints of the `kubernetes` Service say where the
+    /// API
     /// listens. To be called once at start, before anything else writes.
     package func bootstrap(endpointAddress: String, port: Int) async throws {
         for name in Self.firstNamespaces {

@@ -82,7 +82,8 @@ extension KubernetesAPI {
         }
     }
 
-    /// What becomes of `old` when a writer wants `new`: keeps what the system owns, fills in defaults, checks, and counts.
+    /// What becomes of `old` when a writer wants `new`: keeps what the system owns, fills in defaults, checks, and
+    /// counts.
     func amend(_ old: Object, to wanted: Object, of served: ServedResource) throws(Problem) -> ChangeOutcome {
         var new = wanted
         keepSystemMetadata(of: old, in: &new)
@@ -98,7 +99,8 @@ extension KubernetesAPI {
         return settle(old, new, of: served)
     }
 
-    /// What becomes of `old` when a writer of the status subresource sends `wanted`: everything but status and a part of the
+    /// What becomes of `old` when a writer of the status subresource sends `wanted`: everything but status and a part
+    /// of the
     /// metadata stays.
     func amendStatus(_ old: Object, to wanted: Object, of served: ServedResource) throws(Problem) -> ChangeOutcome {
         var new = old
@@ -130,7 +132,8 @@ extension KubernetesAPI {
     private func keepSystemMetadata(of old: Object, in new: inout Object) {
         new.tree.fill("metadata", [:])
         let fields = [
-            "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+            "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+            "generation",
             "resourceVersion", "generateName",
         ]
         for field in fields { new.tree["metadata", field] = old.tree["metadata", field] }
@@ -145,7 +148,8 @@ extension KubernetesAPI {
         return [
             .forbidden(
                 "metadata.finalizers",
-                "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(names)}")
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(names)}"
+            )
         ]
     }
 
@@ -157,7 +161,8 @@ extension KubernetesAPI {
             throw .conflict(
                 resource, old.name, "Precondition failed: UID in precondition: \(uid), UID in object meta: \(old.uid)")
         }
-        if let resourceVersion, !resourceVersion.isEmpty, resourceVersion != "0", resourceVersion != old.resourceVersion {
+        if let resourceVersion, !resourceVersion.isEmpty, resourceVersion != "0", resourceVersion != old.resourceVersion
+        {
             throw .conflict(resource, old.name, KubernetesAPI.modified)
         }
     }

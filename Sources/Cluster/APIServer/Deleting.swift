@@ -1,4 +1,5 @@
-// Delete and deletecollection: preconditions, grace, finalizers, then removal (upstream: registry/generic/registry/store.go).
+// Delete and deletecollection: preconditions, grace, finalizers, then removal (upstream:
+// registry/generic/registry/store.go).
 
 import Formats
 import HTTPTypes
@@ -31,7 +32,8 @@ struct DeleteOptions: Sendable {
         if let text = tree["propagationPolicy"]?.string ?? call.query["propagationPolicy"], !text.isEmpty {
             guard let policy = Propagation(rawValue: text) else {
                 throw .badRequest(
-                    "propagationPolicy: Unsupported value: \"\(text)\": supported values: \"Background\", \"Foreground\", "
+                    "propagationPolicy: Unsupported value: \"\(text)\": supported values: "
+                        + "\"Background\", \"Foreground\", "
                         + "\"Orphan\"")
             }
             propagation = policy
@@ -94,7 +96,7 @@ extension KubernetesAPI {
         let graceful = served.strategy.gracePeriodSeconds(of: old, asked: options.gracePeriodSeconds)
         if old.isTerminating {
             guard let pending = old.tree["metadata", "deletionGracePeriodSeconds"]?.integer, graceful != nil else {
-                return new.finalizers.isEmpty ? .removed(new) : .unchanged
+                return new.finalizers.isEmpty ? .removed(new) : new == old ? .unchanged : .replaced(new)
             }
             // A second delete can only shorten the grace period.
             guard let asked = options.gracePeriodSeconds.map({ $0 < 0 ? 1 : $0 }), asked < pending else {

@@ -43,7 +43,9 @@ struct Discovery: Sendable {
     func group(_ name: String) -> JSON? {
         guard let group = served.groups.first(where: { $0.name == name && !name.isEmpty }) else { return nil }
         var tree: JSON = ["kind": "APIGroup", "apiVersion": "v1"]
-        for member in Discovery.group(group.name, group.versions).object ?? JSONObject() { tree[member.key] = member.value }
+        for member in Discovery.group(group.name, group.versions).object ?? JSONObject() {
+            tree[member.key] = member.value
+        }
         return tree
     }
 
@@ -110,12 +112,14 @@ struct Discovery: Sendable {
     }
 
     private func aggregatedVersion(_ group: String, _ version: String) -> JSON {
-        let resources = served.all.filter { $0.resource.group == group && $0.resource.version == version }.map { each -> JSON in
+        let resources = served.all.filter { $0.resource.group == group && $0.resource.version == version }.map {
+            each -> JSON in
             let resource = each.resource
             var entry: JSON = [
                 "resource": .string(resource.plural),
                 "responseKind": Discovery.kind(resource.group, resource.version, resource.kind),
-                "scope": resource.isNamespaced ? "Namespaced" : "Cluster", "singularResource": .string(resource.singular),
+                "scope": resource.isNamespaced ? "Namespaced" : "Cluster",
+                "singularResource": .string(resource.singular),
                 "verbs": Discovery.texts(resource.verbs),
             ]
             if !resource.shortNames.isEmpty { entry["shortNames"] = Discovery.texts(resource.shortNames) }

@@ -11,7 +11,8 @@ enum ServerVersion {
     static let git = "v1.36.0+mangrove"
 
     static let tree: JSON = [
-        "major": .string(major), "minor": .string(minor), "emulationMajor": .string(major), "emulationMinor": .string(minor),
+        "major": .string(major), "minor": .string(minor), "emulationMajor": .string(major),
+        "emulationMinor": .string(minor),
         "minCompatibilityMajor": .string(major), "minCompatibilityMinor": "35", "gitVersion": .string(git),
         "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none (Swift)",
         "compiler": "swift", "platform": .string("linux/" + architecture),

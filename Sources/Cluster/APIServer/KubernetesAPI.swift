@@ -41,7 +41,8 @@ package final class KubernetesAPI: Sendable {
         serviceAddresses = Mutex(try ServiceAllocation.takenAddresses(in: records, logger: logger))
     }
 
-    /// Answers one request of an authenticated caller. A streamed body is read by the caller until its end or until it cancels.
+    /// Answers one request of an authenticated caller. A streamed body is read by the caller until its end or until it
+    /// cancels.
     package func handle(_ request: HTTPRequest, body: [UInt8], identity: Identity) async -> APIAnswer {
         let target = request.path ?? "/"
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -66,7 +67,9 @@ package final class KubernetesAPI: Sendable {
         }
     }
 
-    private func answer(_ request: HTTPRequest, query: Query, path: ResourcePath, body: [UInt8]) async throws -> APIAnswer {
+    private func answer(_ request: HTTPRequest, query: Query, path: ResourcePath, body: [UInt8]) async throws
+        -> APIAnswer
+    {
         guard let served = served.find(group: path.group, version: path.version, plural: path.plural) else {
             return .text("404 page not found\n", code: 404)
         }
@@ -81,7 +84,8 @@ package final class KubernetesAPI: Sendable {
             }
         }
         let call = APICall(
-            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body)
+            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body
+        )
         switch (subresource, path.name) {
         case (nil, nil): return try await collection(call)
         case (nil, .some): return try await object(call)
@@ -125,14 +129,15 @@ extension AccessRequest {
             return
         }
         let isWhole = resource.name == nil
-        let verb = switch request.method {
-        case .get, .head: query.flag("watch") ? "watch" : isWhole ? "list" : "get"
-        case .post: "create"
-        case .put: "update"
-        case .patch: "patch"
-        case .delete: isWhole ? "deletecollection" : "delete"
-        default: request.method.rawValue.lowercased()
-        }
+        let verb =
+            switch request.method {
+            case .get, .head: query.flag("watch") ? "watch" : isWhole ? "list" : "get"
+            case .post: "create"
+            case .put: "update"
+            case .patch: "patch"
+            case .delete: isWhole ? "deletecollection" : "delete"
+            default: request.method.rawValue.lowercased()
+            }
         let target = Target(
             group: resource.group, plural: resource.plural, subresource: resource.subresource ?? "",
             namespace: resource.namespace ?? "", name: resource.name ?? "")

@@ -29,7 +29,9 @@ struct ListOptions: Sendable {
             throw .badRequest(error.message)
         }
         for requirement in fields.requirements
-        where !["metadata.name", "metadata.namespace"].contains(requirement.path) && !fieldNames.contains(requirement.path) {
+        where !["metadata.name", "metadata.namespace"].contains(requirement.path)
+            && !fieldNames.contains(requirement.path)
+        {
             throw .badRequest("field label not supported: \(requirement.path)")
         }
         if let limit = try query.integer("limit"), limit > 0 { self.limit = limit }
@@ -40,7 +42,9 @@ struct ListOptions: Sendable {
         revision = try ListOptions.revision(query["resourceVersion"])
         if let text = query["resourceVersionMatch"], !text.isEmpty {
             guard let match = Match(rawValue: text) else {
-                throw ListOptions.invalid([.notSupported("resourceVersionMatch", .string(text), ["Exact", "NotOlderThan"])])
+                throw ListOptions.invalid([
+                    .notSupported("resourceVersionMatch", .string(text), ["Exact", "NotOlderThan"])
+                ])
             }
             self.match = match
         }
@@ -56,7 +60,9 @@ struct ListOptions: Sendable {
     private static func revision(_ text: String?) throws(Problem) -> UInt64? {
         guard let text, !text.isEmpty else { return nil }
         guard let revision = UInt64(text) else {
-            throw invalid([.invalid("resourceVersion", .string(text), "strconv.ParseUint: parsing \"\(text)\": invalid syntax")])
+            throw invalid([
+                .invalid("resourceVersion", .string(text), "strconv.ParseUint: parsing \"\(text)\": invalid syntax")
+            ])
         }
         return revision
     }
@@ -66,7 +72,9 @@ struct ListOptions: Sendable {
         if isWatch {
             if match != nil, sendsInitialEvents == nil {
                 faults.append(
-                    .forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+                    .forbidden(
+                        "resourceVersionMatch",
+                        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
             }
             if sendsInitialEvents != nil, match != .notOlderThan {
                 faults.append(
@@ -80,7 +88,8 @@ struct ListOptions: Sendable {
             }
             if match != nil, !hasRevision {
                 faults.append(
-                    .forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+                    .forbidden(
+                        "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
             }
             if match != nil, continuation != nil {
                 faults.append(
@@ -89,7 +98,8 @@ struct ListOptions: Sendable {
             if match == .exact, revision == 0 {
                 faults.append(
                     .forbidden(
-                        "resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""))
+                        "resourceVersionMatch", "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+                )
             }
         }
         if !faults.isEmpty { throw ListOptions.invalid(faults) }

@@ -106,7 +106,8 @@ enum NameRules {
         + "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
         + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
     private static let label1035Message =
-        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+            + "alphabetic character, "
         + "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
         + "'[a-z]([-a-z0-9]*[a-z0-9])?')"
     private static let subdomainMessage =
@@ -114,14 +115,17 @@ enum NameRules {
         + "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
         + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
     private static let qualifiedPartMessage =
-        "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+        "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
+            + "alphanumeric character "
         + "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
         + "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
     private static let qualifiedNameMessage =
         "a qualified name " + qualifiedPartMessage
         + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
     private static let labelValueMessage =
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-        + "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
+            + "'.', and must start and "
+        + "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
+        + "for validation is "
         + "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 }

@@ -33,7 +33,8 @@ struct MediaRange: Sendable, Hashable {
         for part in parts.dropFirst() {
             let pair = part.split(separator: "=", maxSplits: 1)
             guard pair.count == 2 else { continue }
-            let value = pair[1].hasPrefix("\"") && pair[1].hasSuffix("\"") && pair[1].count > 1
+            let value =
+                pair[1].hasPrefix("\"") && pair[1].hasSuffix("\"") && pair[1].count > 1
                 ? String(pair[1].dropFirst().dropLast()) : String(pair[1])
             parameters[pair[0].lowercased()] = value
         }
@@ -99,7 +100,8 @@ enum Negotiation {
 
     /// 415, saying of protobuf that it is this server's limit and not the client's mistake.
     static func unsupported(_ type: String) -> Problem {
-        let why = type == "application/vnd.kubernetes.protobuf"
+        let why =
+            type == "application/vnd.kubernetes.protobuf"
             ? "this server does not read protobuf request bodies yet; send application/json"
             : "the body of the request was in an unknown format - accepted media types include: "
                 + "application/json, application/yaml"

@@ -115,7 +115,8 @@ struct OpenAPIWriter {
         var item: JSON = [:]
         item["get"] = operation("read", resource, kind, query: [])
         item["put"] = operation("replace", resource, kind, query: Self.writeParameters, body: ["application/json"])
-        item["patch"] = operation("patch", resource, kind, query: Self.writeParameters + ["force"], body: Self.patchTypes)
+        item["patch"] = operation(
+            "patch", resource, kind, query: Self.writeParameters + ["force"], body: Self.patchTypes)
         let deleteParameters = ["dryRun", "gracePeriodSeconds", "propagationPolicy"]
         item["delete"] = operation("delete", resource, kind, query: deleteParameters)
         item["parameters"] = pathParameters(resource, named: true)

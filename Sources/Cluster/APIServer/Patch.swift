@@ -44,7 +44,8 @@ struct Patch: Sendable {
         }
         return Problem(
             .unsupportedMediaType,
-            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, "
+            "the body of the request was in an unknown format - accepted media types include: "
+                + "application/json-patch+json, "
                 + "application/merge-patch+json, application/strategic-merge-patch+json")
     }
 
@@ -64,7 +65,8 @@ struct Patch: Sendable {
             switch error {
             case .malformed(let message): throw .badRequest(message)
             case .inapplicable(let message):
-                var problem = Problem(.invalid, "the server rejected our request due to an error in our request: \(message)")
+                var problem = Problem(
+                    .invalid, "the server rejected our request due to an error in our request: \(message)")
                 problem.group = resource.group
                 problem.kind = resource.kind
                 problem.name = name

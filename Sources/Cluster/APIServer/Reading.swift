@@ -43,7 +43,8 @@ extension KubernetesAPI {
             return .rendered(tree, presentation)
         case .table(let include):
             let objects = try page.records.map(ObjectRecords.object(of:))
-            let table = call.served.printer.table(of: objects, metadata: metadata, include: include, now: environment.now())
+            let table = call.served.printer.table(
+                of: objects, metadata: metadata, include: include, now: environment.now())
             return .rendered(table, presentation)
         }
     }
@@ -86,7 +87,8 @@ extension KubernetesAPI {
         }
     }
 
-    /// A page of the store. A continuation whose revision is forgotten gets a fresh token that reads on in the newest state.
+    /// A page of the store. A continuation whose revision is forgotten gets a fresh token that reads on in the newest
+    /// state.
     private func page(prefix: String, after: String?, limit: Int?, at revision: UInt64?) throws -> Page {
         do throws(Problem) {
             return try records.store.page(prefix: prefix, after: after, limit: limit, at: revision)
@@ -94,10 +96,14 @@ extension KubernetesAPI {
             guard error.reason == .expired, let after else { throw error }
             let problem = Problem(
                 .expired,
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-                    + "without the continue parameter, or use the continue token in this response to retrieve the remainder "
-                    + "of the results. Continuing with the provided token results in an inconsistent list - objects that were "
-                    + "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+                "The provided continue parameter is too old to display a consistent list result. You "
+                    + "can start a new list "
+                    + "without the continue parameter, or use the continue token in this response to "
+                    + "retrieve the remainder "
+                    + "of the results. Continuing with the provided token results in an inconsistent "
+                    + "list - objects that were "
+                    + "created, modified, or deleted between the time the first chunk was returned and "
+                    + "now may show up in the "
                     + "list.")
             let fresh = Continuation(revision: 0, start: String(after.dropFirst(prefix.count)))
             throw ExpiredList(problem: problem, continuation: fresh)
@@ -111,7 +117,9 @@ extension KubernetesAPI {
         let current = records.store.revision
         if revision > current {
             var problem = Problem(.timeout, "Too large resource version: \(revision), current: \(current)")
-            problem.causes = [.init(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")]
+            problem.causes = [
+                .init(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")
+            ]
             problem.retryAfterSeconds = 1
             throw problem
         }

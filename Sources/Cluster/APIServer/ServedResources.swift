@@ -22,7 +22,8 @@ struct ServedResources: Sendable {
     let all: [ServedResource]
     private let byPath: [String: Int]
 
-    /// Groups whose objects would change how the API itself behaves, which this server does not do yet; and kinds that are
+    /// Groups whose objects would change how the API itself behaves, which this server does not do yet; and kinds that
+    /// are
     /// questions, not objects. They are not in discovery, so that clients hear 404 rather than be misled.
     private static let refusedGroups: Set<String> = [
         "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "authentication.k8s.io",
@@ -32,7 +33,8 @@ struct ServedResources: Sendable {
         "v1/bindings", "v1/componentstatuses", "autoscaling/v1/horizontalpodautoscalers",
     ]
     private static let actedUpon: Set<String> = [
-        "v1/namespaces", "v1/nodes", "v1/pods", "v1/services", "v1/endpoints", "v1/configmaps", "v1/secrets", "v1/events",
+        "v1/namespaces", "v1/nodes", "v1/pods", "v1/services", "v1/endpoints", "v1/configmaps", "v1/secrets",
+        "v1/events",
         "v1/serviceaccounts", "apps/v1/deployments", "apps/v1/replicasets", "discovery.k8s.io/v1/endpointslices",
         "coordination.k8s.io/v1/leases",
     ]

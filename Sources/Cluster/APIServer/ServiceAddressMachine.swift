@@ -5,7 +5,8 @@ struct ServiceAddressMachine: Sendable {
     /// 10.96.0.0/12.
     static let firstAddress: UInt32 = 10 << 24 | 96 << 16
     static let addressCount: UInt32 = 1 << 20
-    /// Random choice leaves the lower part of the range to people who choose their own (upstream: at most 256 addresses).
+    /// Random choice leaves the lower part of the range to people who choose their own (upstream: at most 256
+    /// addresses).
     static let chosenByHand: UInt32 = 256
     static let nodePorts = 30000...32767
 

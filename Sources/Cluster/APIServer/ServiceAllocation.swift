@@ -36,7 +36,8 @@ enum ServiceAllocation {
                 if let address = holding.address { try machine.take(address: address) }
                 for port in holding.ports { try machine.take(port: port) }
             } catch {
-                logger.warning("service address claimed twice", metadata: ["service": "\(service.key)", "why": "\(error)"])
+                logger.warning(
+                    "service address claimed twice", metadata: ["service": "\(service.key)", "why": "\(error)"])
             }
         }
         return machine
@@ -107,7 +108,9 @@ extension KubernetesAPI {
         for service: inout Object, _ held: ServiceAllocation.Holding, _ claim: inout ServiceAllocation.Claim
     ) throws(Problem) {
         guard ServiceStrategy.hasNodePorts(service.spec), var ports = service["spec", "ports"]?.array else { return }
-        if service["spec", "type"] == "LoadBalancer", service["spec", "allocateLoadBalancerNodePorts"] == false { return }
+        if service["spec", "type"] == "LoadBalancer", service["spec", "allocateLoadBalancerNodePorts"] == false {
+            return
+        }
         for position in ports.indices {
             let asked = ports[position]["nodePort"]?.integer ?? 0
             if asked > 0, held.ports.contains(asked) || claim.taken.ports.contains(asked) { continue }
@@ -121,11 +124,12 @@ extension KubernetesAPI {
                 claim.taken.ports.insert(port)
                 ports[position]["nodePort"] = JSON(port)
             } catch {
-                let why = switch error {
-                case .taken: "provided port is already allocated"
-                case .outOfRange: "provided port is not in the valid range. The range of valid ports is 30000-32767"
-                case .exhausted: "failed to allocate a nodePort: range is full"
-                }
+                let why =
+                    switch error {
+                    case .taken: "provided port is already allocated"
+                    case .outOfRange: "provided port is not in the valid range. The range of valid ports is 30000-32767"
+                    case .exhausted: "failed to allocate a nodePort: range is full"
+                    }
                 throw refusal(of: service, "spec.ports[\(position)].nodePort", String(asked), why)
             }
         }

@@ -87,9 +87,12 @@ extension KubernetesAPI {
         _ = try await change(
             call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
         ) { old in
-            if !binding.uid.isEmpty { try checkPreconditions(call.resource, old, uid: binding.uid, resourceVersion: nil) }
+            if !binding.uid.isEmpty {
+                try checkPreconditions(call.resource, old, uid: binding.uid, resourceVersion: nil)
+            }
             if old.isTerminating {
-                throw Problem.conflict(.pods, old.name, "pod \(old.name) is being deleted, cannot be assigned to a host")
+                throw Problem.conflict(
+                    .pods, old.name, "pod \(old.name) is being deleted, cannot be assigned to a host")
             }
             if let given = old["spec", "nodeName"]?.string, !given.isEmpty {
                 throw Problem.conflict(.pods, old.name, "pod \(old.name) is already assigned to node \"\(given)\"")
@@ -101,7 +104,8 @@ extension KubernetesAPI {
                 "PodScheduled", to: "True", in: old["status", "conditions"], at: now)
             return .replaced(new)
         }
-        return .rendered(["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201], code: 201)
+        return .rendered(
+            ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201], code: 201)
     }
 
     /// `PUT namespaces/<name>/finalize`: the only way to change `spec.finalizers`.
@@ -109,7 +113,9 @@ extension KubernetesAPI {
         guard call.request.method == .put else { throw call.methodNotAllowed }
         let wanted = try call.decodedObject().object
         try checkNames(wanted, call)
-        let changed = try await change(call.resource, namespace: "", name: call.name ?? "", isDryRun: try call.isDryRun()) {
+        let changed = try await change(
+            call.resource, namespace: "", name: call.name ?? "", isDryRun: try call.isDryRun()
+        ) {
             old in
             try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
             var new = old
@@ -148,7 +154,8 @@ extension KubernetesAPI {
             throw .badRequest("container \(asked) is not valid for pod \(pod.name)")
         }
         if regular.count == 1 { return regular[0] }
-        var message = "a container name must be specified for pod \(pod.name), choose one of: [\(regular.joined(separator: " "))]"
+        var message =
+            "a container name must be specified for pod \(pod.name), choose one of: [\(regular.joined(separator: " "))]"
         if !initial.isEmpty { message += " or one of the init containers: [\(initial.joined(separator: " "))]" }
         throw .badRequest(message)
     }
@@ -160,7 +167,9 @@ enum Scale {
 
     static func tree(of object: Object) -> JSON {
         var metadata: JSON = ["name": .string(object.name), "namespace": .string(object.namespace)]
-        for field in ["uid", "resourceVersion", "creationTimestamp"] { metadata[field] = object.tree["metadata", field] }
+        for field in ["uid", "resourceVersion", "creationTimestamp"] {
+            metadata[field] = object.tree["metadata", field]
+        }
         var status: JSON = ["replicas": Cell.count(object["status", "replicas"])]
         if let selector = object["spec", "selector"], let parsed = try? LabelSelector(selector) {
             status["selector"] = .string(parsed.text)

@@ -22,7 +22,8 @@ extension KubernetesAPI {
         var start = revision
         let now = environment.now()
         if wantsState {
-            // A state that has not happened yet cannot be shown; the hub says so in the same words as for a watch from there.
+            // A state that has not happened yet cannot be shown; the hub says so in the same words as for a watch from
+            // there.
             if revision > records.store.revision { _ = try hub.watch(prefix: prefix, from: revision) }
             let page = try records.store.page(prefix: prefix)
             start = page.revision
@@ -36,7 +37,8 @@ extension KubernetesAPI {
             start = records.store.revision
         }
         let cursor = try hub.watch(prefix: prefix, from: start)
-        let seconds = options.timeoutSeconds ?? limits.watchSeconds + Int(environment.random() % UInt64(limits.watchSeconds))
+        let seconds =
+            options.timeoutSeconds ?? limits.watchSeconds + Int(environment.random() % UInt64(limits.watchSeconds))
         let stream = WatchChunks(
             cursor: cursor, machine: machine, initial: initial, seconds: seconds,
             bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)

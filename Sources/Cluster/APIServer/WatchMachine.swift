@@ -55,7 +55,8 @@ struct WatchMachine: Sendable {
         var metadata: JSON = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
         if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
         let object = Object([
-            "kind": .string(served.resource.kind), "apiVersion": .string(served.resource.apiVersion), "metadata": metadata,
+            "kind": .string(served.resource.kind), "apiVersion": .string(served.resource.apiVersion),
+            "metadata": metadata,
         ])
         return WatchMachine.line("BOOKMARK", rendered(object, now: now).bytes)
     }

@@ -102,7 +102,8 @@ extension KubernetesAPI {
     /// Sets what the system owns of a fresh object.
     private func prepareFresh(_ object: inout Object, _ served: ServedResource) {
         let owned = [
-            "resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+            "resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds",
+            "generation",
         ]
         for field in owned { object.tree["metadata", field] = nil }
         object.tree["metadata", "uid"] = .string(environment.makeUID())

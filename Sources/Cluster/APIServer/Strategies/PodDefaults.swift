@@ -35,11 +35,15 @@ enum PodDefaults {
         spec.fill("preemptionPolicy", "PreemptLowerPriority")
         for list in ["initContainers", "containers"] { spec.editEach(list, requestLimits) }
         var tolerations = spec["tolerations"]?.array ?? []
-        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] where !tolerations.contains(where: {
-            ($0["key"]?.string ?? "").isEmpty || $0["key"]?.string == key
-                && ["NoExecute", "", nil].contains($0["effect"]?.string)
+        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
+        where !tolerations.contains(where: {
+            ($0["key"]?.string ?? "").isEmpty
+                || $0["key"]?.string == key
+                    && ["NoExecute", "", nil].contains($0["effect"]?.string)
         }) {
-            tolerations.append(["key": .string(key), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300])
+            tolerations.append([
+                "key": .string(key), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300,
+            ])
         }
         spec["tolerations"] = .array(tolerations)
     }

@@ -36,12 +36,17 @@ struct PodStrategy: Strategy {
     }
 
     func faults(in object: Object, from old: Object) -> [FieldFault] {
-        if PodStrategy.fixedPart(object.spec, tolerationsOf: old.spec) == PodStrategy.fixedPart(old.spec, tolerationsOf: old.spec) { return [] }
+        if PodStrategy.fixedPart(object.spec, tolerationsOf: old.spec)
+            == PodStrategy.fixedPart(old.spec, tolerationsOf: old.spec)
+        {
+            return []
+        }
         return [
             .forbidden(
                 "spec",
                 "pod updates may not change fields other than `spec.containers[*].image`,"
-                    + "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+                    + "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
+                    + "(only additions to "
                     + "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
                     + "previously negative)")
         ]
@@ -69,7 +74,8 @@ struct PodStrategy: Strategy {
     static func qualityOfService(_ spec: JSON) -> String {
         let containers = (spec["containers"]?.array ?? []) + (spec["initContainers"]?.array ?? [])
         let isAsking = containers.contains {
-            $0["resources"]?["limits"]?.object?.isEmpty == false || $0["resources"]?["requests"]?.object?.isEmpty == false
+            $0["resources"]?["limits"]?.object?.isEmpty == false
+                || $0["resources"]?["requests"]?.object?.isEmpty == false
         }
         if !isAsking { return "BestEffort" }
         let isGuaranteed = containers.allSatisfy { container in

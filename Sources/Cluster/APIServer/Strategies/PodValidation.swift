@@ -24,7 +24,8 @@ enum PodValidation {
             faults.append(.notSupported("\(path).restartPolicy", policy, restartPolicies))
         }
         if let seconds = spec["terminationGracePeriodSeconds"], (seconds.integer ?? -1) < 0 {
-            faults.append(.invalid("\(path).terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0"))
+            faults.append(
+                .invalid("\(path).terminationGracePeriodSeconds", seconds, "must be greater than or equal to 0"))
         }
         for field in ["hostname", "subdomain"] {
             if let name = spec[field]?.string, !name.isEmpty, let fault = NameRules.fault(name, .label) {
@@ -114,7 +115,8 @@ enum PodValidation {
         for handler in handlers.dropFirst() {
             faults.append(.forbidden("\(path).\(handler)", "may not specify more than 1 handler type"))
         }
-        for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+        for field in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+        {
             if let value = probe[field], (value.integer ?? -1) < 0 {
                 faults.append(.invalid("\(path).\(field)", value, "must be greater than or equal to 0"))
             }

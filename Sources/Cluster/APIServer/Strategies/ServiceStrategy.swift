@@ -72,7 +72,9 @@ struct ServiceStrategy: Strategy {
     static func hasNodePorts(_ spec: JSON) -> Bool { spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" }
 
     private static func dropAddresses(_ spec: inout JSON) {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] { spec[field] = nil }
+        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            spec[field] = nil
+        }
         spec.editEach("ports") { $0["nodePort"] = nil }
     }
 
@@ -113,7 +115,9 @@ struct ServiceStrategy: Strategy {
                 faults.append(.duplicate("\(path).name", .string(name)))
             }
             let number = port["port"] ?? 0
-            if !PodValidation.isPort(number) { faults.append(.invalid("\(path).port", number, PodValidation.portRange)) }
+            if !PodValidation.isPort(number) {
+                faults.append(.invalid("\(path).port", number, PodValidation.portRange))
+            }
             if let transport = port["protocol"], !PodValidation.protocols.contains(transport.string ?? "") {
                 faults.append(.notSupported("\(path).protocol", transport, PodValidation.protocols))
             }

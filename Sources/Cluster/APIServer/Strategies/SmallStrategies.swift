@@ -67,7 +67,8 @@ struct SecretStrategy: Strategy {
             size += (member.value.string?.utf8.count ?? 0) / 4 * 3
         }
         if size > SecretStrategy.sizeBytes {
-            faults.append(FieldFault(kind: .tooLong, path: "data", message: "Too long: may not be more than 1048576 bytes"))
+            faults.append(
+                FieldFault(kind: .tooLong, path: "data", message: "Too long: may not be more than 1048576 bytes"))
         }
         return faults
     }
@@ -95,7 +96,9 @@ struct ConfigMapStrategy: Strategy {
 
     func faults(in object: Object, from old: Object) -> [FieldFault] {
         guard old["immutable"] == true else { return [] }
-        if object["immutable"] == true, object["data"] == old["data"], object["binaryData"] == old["binaryData"] { return [] }
+        if object["immutable"] == true, object["data"] == old["data"], object["binaryData"] == old["binaryData"] {
+            return []
+        }
         return [.forbidden("data", "field is immutable when `immutable` is set")]
     }
 }
@@ -107,12 +110,17 @@ enum DataKeys {
     static func fault(_ key: String) -> String? {
         if key == "." || key == ".." { return "may not be '\(key)'" }
         if key.utf8.count > length { return "must be no more than \(length) characters" }
-        let isValid = !key.isEmpty && key.utf8.allSatisfy { byte in
-            (byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z")) || (byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z"))
-                || (byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")) || "-_.".utf8.contains(byte)
-        }
-        return isValid ? nil
-            : "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',"
+        let isValid =
+            !key.isEmpty
+            && key.utf8.allSatisfy { byte in
+                (byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z"))
+                    || (byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z"))
+                    || (byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")) || "-_.".utf8.contains(byte)
+            }
+        return isValid
+            ? nil
+            : "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
+                + "'key.name',  or 'KEY_NAME',"
                 + "  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
     }
 }

@@ -3,7 +3,8 @@
 import Formats
 import Objects
 
-/// The rules of one kind (upstream: registry/<group>/<kind>/strategy.go). The default implementations are right for a kind
+/// The rules of one kind (upstream: registry/<group>/<kind>/strategy.go). The default implementations are right for a
+/// kind
 /// that is only stored.
 protocol Strategy: Sendable {
     /// Which names objects may have.

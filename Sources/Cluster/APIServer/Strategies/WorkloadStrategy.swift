@@ -57,7 +57,11 @@ struct WorkloadStrategy: Strategy {
         do throws(FormatProblem) {
             let selector = try LabelSelector(tree)
             if selector.isEmpty {
-                return [.invalid("spec.selector", tree, "empty selector is invalid for \(isDeployment ? "deployment" : "replicaset")")]
+                return [
+                    .invalid(
+                        "spec.selector", tree,
+                        "empty selector is invalid for \(isDeployment ? "deployment" : "replicaset")")
+                ]
             }
             if !selector.matches(labels?.stringMap ?? [:]) {
                 let why = "`selector` does not match template `labels`"

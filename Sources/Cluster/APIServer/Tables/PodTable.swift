@@ -41,7 +41,9 @@ struct PodRow {
         let status = pod.status
         totalCount = spec["containers"]?.array?.count ?? 0
         reason = status["reason"]?.string ?? status["phase"]?.string ?? ""
-        if let gated = pod.condition("PodScheduled"), gated["reason"]?.string == "SchedulingGated" { reason = "SchedulingGated" }
+        if let gated = pod.condition("PodScheduled"), gated["reason"]?.string == "SchedulingGated" {
+            reason = "SchedulingGated"
+        }
         let isInitializing = readInitContainers(spec: spec, status: status)
         if !isInitializing || pod.isTrue("Initialized") { readContainers(pod) }
         guard pod.isTerminating else { return }

@@ -47,7 +47,8 @@ struct TablePrinter: Sendable {
 
     /// A `meta.k8s.io/v1` Table of these objects.
     func table(
-        of objects: [Object], metadata: JSON, include: Representation.IncludeObject, now: Timestamp, withColumns: Bool = true
+        of objects: [Object], metadata: JSON, include: Representation.IncludeObject, now: Timestamp,
+        withColumns: Bool = true
     ) -> JSON {
         var table: JSON = ["kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata]
         table["columnDefinitions"] = withColumns ? .array(columns.map(\.tree)) : .null
@@ -89,7 +90,8 @@ enum Cell {
         return .string(humanDuration(Int(now.secondsSinceEpoch - moment.secondsSinceEpoch)))
     }
 
-    /// Seconds as upstream's duration.HumanDuration writes them: two units at most, the second only while it tells something.
+    /// Seconds as upstream's duration.HumanDuration writes them: two units at most, the second only while it tells
+    /// something.
     static func humanDuration(_ seconds: Int) -> String {
         if seconds < -1 { return "<invalid>" }
         if seconds < 0 { return "0s" }

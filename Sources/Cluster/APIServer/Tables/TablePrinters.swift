@@ -125,7 +125,10 @@ extension TablePrinter {
         let first = event["firstTimestamp"]?.string ?? event["eventTime"]?.string
         let last = event["series", "lastObservedTime"]?.string ?? event["lastTimestamp"]?.string ?? first
         let target = event["involvedObject"]
-        let source = [event["source", "component"]?.string ?? event["reportingComponent"]?.string, event["source", "host"]?.string]
+        let source = [
+            event["source", "component"]?.string ?? event["reportingComponent"]?.string,
+            event["source", "host"]?.string,
+        ]
         let message = event["message"]?.string ?? ""
         return [
             Cell.since(last, now), Cell.text(event["type"]), Cell.text(event["reason"]),
