@@ -68,6 +68,18 @@ extension APIAnswer {
         return answer
     }
 
+    /// A problem in the form that the client reads objects in.
+    static func problem(_ problem: Problem, accept: String?) -> APIAnswer {
+        guard let wanted = try? Negotiation.presentation(accept: accept, query: Query(), hasProtobuf: true),
+            wanted.format != .json, wanted.representation == .object
+        else { return .problem(problem) }
+        let shown = APIAnswer.rendered(problem.status, wanted, code: problem.code)
+        var answer = APIAnswer.problem(problem)
+        answer.response.headerFields[.contentType] = shown.response.headerFields[.contentType]
+        answer.body = shown.body
+        return answer
+    }
+
     static func stream(_ chunks: any APIChunks, contentType: String) -> APIAnswer {
         var fields = HTTPFields()
         fields[.contentType] = contentType

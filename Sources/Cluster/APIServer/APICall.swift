@@ -40,7 +40,8 @@ struct APICall: Sendable {
     func decodedObject(kind: (apiVersion: String, kind: String)? = nil) throws(Problem) -> (
         object: Object, warnings: [String]
     ) {
-        let document = try Negotiation.document(body, contentType: contentType)
+        let document = try Negotiation.document(
+            body, contentType: contentType, kind: kind ?? (resource.apiVersion, resource.kind))
         guard document.value.object != nil else { throw .badRequest("the request body is not an object") }
         return try checkedObject(document.value, duplicates: document.duplicates, kind: kind)
     }
@@ -84,11 +85,17 @@ struct APICall: Sendable {
         }
     }
 
+    /// How the client wants to see objects of this resource.
+    func presentation(isStream: Bool = false) throws(Problem) -> Presentation {
+        try Negotiation.presentation(
+            accept: accept, query: query, isStream: isStream, hasProtobuf: Schema.type(of: resource) != nil)
+    }
+
     /// Shows an object the way that the client asked for.
     func answer(with object: Object, code: Int = 200, warnings: [String] = [], api: KubernetesAPI) throws(Problem)
         -> APIAnswer
     {
-        let presentation = try Negotiation.presentation(accept: accept, query: query)
+        let presentation = try presentation()
         let tree: JSON
         switch presentation.representation {
         case .object: tree = object.tree
@@ -106,9 +113,17 @@ extension APIAnswer {
     static func rendered(
         _ tree: JSON, _ presentation: Presentation = .init(), code: Int = 200, warnings: [String] = []
     ) -> APIAnswer {
-        let bytes =
-            presentation.isYAML
-            ? Array(tree.yaml.utf8) : presentation.isPretty ? Array((tree.pretty(indent: 2) + "\n").utf8) : tree.bytes
+        let bytes: [UInt8]
+        do throws(FormatProblem) {
+            switch presentation.format {
+            case .json: bytes = presentation.isPretty ? Array((tree.pretty(indent: 2) + "\n").utf8) : tree.bytes
+            case .yaml: bytes = Array(tree.yaml.utf8)
+            case .protobuf: bytes = try KubernetesProtobuf.bytes(of: tree)
+            }
+        } catch {
+            let kind = tree["kind"]?.string ?? "object"
+            return .problem(Problem(.internalError, "this \(kind) cannot be shown as protobuf: \(error)"))
+        }
         var answer = APIAnswer.bytes(bytes, code: code, contentType: presentation.contentType)
         for warning in warnings { answer.add(warning: warning) }
         return answer

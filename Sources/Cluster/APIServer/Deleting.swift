@@ -19,7 +19,12 @@ struct DeleteOptions: Sendable {
     static let orphanFinalizer = "orphan"
 
     init(_ call: APICall) throws(Problem) {
-        let tree = call.body.isEmpty ? [:] : try Negotiation.document(call.body, contentType: call.contentType).value
+        let tree: JSON =
+            call.body.isEmpty
+            ? [:]
+            : try Negotiation.document(
+                call.body, contentType: call.contentType, kind: ("meta.k8s.io/v1", "DeleteOptions")
+            ).value
         let asked = try call.query.integer("gracePeriodSeconds")
         gracePeriodSeconds = tree["gracePeriodSeconds"]?.integer ?? asked
         uid = tree["preconditions", "uid"]?.string
@@ -48,7 +53,8 @@ extension KubernetesAPI {
         let options = try DeleteOptions(call)
         let changed = try await remove(call, name: call.name ?? "", options)
         if changed.isRemoved, !call.strategy.returnsDeleted {
-            return .rendered(deletedStatus(call.resource, changed.object))
+            let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, hasProtobuf: true)
+            return .rendered(deletedStatus(call.resource, changed.object), presentation)
         }
         return try call.answer(with: changed.object, api: self)
     }
@@ -67,10 +73,11 @@ extension KubernetesAPI {
                 continue
             }
         }
-        return .rendered([
+        let tree: JSON = [
             "kind": .string(call.resource.kind + "List"), "apiVersion": .string(call.resource.apiVersion),
             "metadata": ["resourceVersion": .string(String(records.store.revision))], "items": .array(items),
-        ])
+        ]
+        return .rendered(tree, try call.presentation())
     }
 
     private func remove(_ call: APICall, name: String, _ options: DeleteOptions) async throws -> Changed {

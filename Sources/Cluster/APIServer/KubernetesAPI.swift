@@ -58,7 +58,7 @@ package final class KubernetesAPI: Sendable {
             default: return try document(route, request: request, query: query)
             }
         } catch let problem as Problem {
-            return .problem(problem)
+            return .problem(problem, accept: request.headerFields[.accept])
         } catch let expired as ExpiredList {
             return expired.answer
         } catch {

@@ -14,11 +14,19 @@ enum Representation: Sendable, Hashable {
 
 /// The outcome of negotiation.
 struct Presentation: Sendable, Hashable {
+    enum Format: String, Sendable {
+        case json = "application/json"
+        case yaml = "application/yaml"
+        case protobuf = "application/vnd.kubernetes.protobuf"
+    }
+
     var representation: Representation = .object
-    var isYAML = false
+    var format = Format.json
     var isPretty = false
 
-    var contentType: String { isYAML ? "application/yaml" : "application/json" }
+    var contentType: String { format.rawValue }
+    /// Whether the stored bytes of an object are what it looks like.
+    var isStored: Bool { representation == .object && format == .json && !isPretty }
 }
 
 /// One entry of an Accept or Content-Type header.
@@ -44,7 +52,18 @@ struct MediaRange: Sendable, Hashable {
         (header ?? "").split(separator: ",").map { MediaRange($0) }
     }
 
+    /// The entries of an Accept header, the most wanted first (RFC 9110 section 12.4.2).
+    static func wanted(_ header: String?) -> [MediaRange] {
+        let ranges = list(header).filter { $0.weight > 0 }
+        return ranges.enumerated().sorted { left, right in
+            (right.element.weight, left.offset) < (left.element.weight, right.offset)
+        }.map(\.element)
+    }
+
+    private var weight: Double { parameters["q"].map { Double($0) ?? 0 } ?? 1 }
+
     var isJSON: Bool { type == "application/json" || type == "*/*" || type == "application/*" }
+    var isProtobuf: Bool { type == KubernetesProtobuf.mediaType }
     var isYAML: Bool { type == "application/yaml" || type == "application/x-yaml" || type == "text/yaml" }
 
     private static func trimmed(_ text: Substring) -> String {
@@ -58,17 +77,27 @@ struct MediaRange: Sendable, Hashable {
 enum Negotiation {
     static let acceptable =
         "application/json, application/json;as=Table;v=v1;g=meta.k8s.io, "
-        + "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io, application/yaml"
+        + "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io, application/yaml, "
+        + KubernetesProtobuf.mediaType
 
-    /// Picks the first entry that this server can answer with. `isStream` leaves out YAML, which has no framing.
-    static func presentation(accept: String?, query: Query, isStream: Bool = false) throws(Problem) -> Presentation {
-        let ranges = MediaRange.list(accept)
-        if ranges.isEmpty { return Presentation(isPretty: query.flag("pretty")) }
+    /// Picks the most wanted entry that this server can answer with. `isStream` leaves out YAML, which has no framing;
+    /// `hasProtobuf` says whether the objects have a protobuf form, which tables never have.
+    static func presentation(
+        accept: String?, query: Query, isStream: Bool = false, hasProtobuf: Bool = false
+    ) throws(Problem) -> Presentation {
+        let ranges = MediaRange.wanted(accept)
+        if MediaRange.list(accept).isEmpty { return Presentation(isPretty: query.flag("pretty")) }
         for range in ranges {
             guard let representation = representation(of: range, query: query) else { continue }
             let isPretty = query["pretty"] != nil ? query.flag("pretty") : range.parameters["pretty"] == "1"
             if range.isJSON { return Presentation(representation: representation, isPretty: isPretty) }
-            if range.isYAML, !isStream { return Presentation(representation: representation, isYAML: true) }
+            if range.isYAML, !isStream { return Presentation(representation: representation, format: .yaml) }
+            guard range.isProtobuf else { continue }
+            switch representation {
+            case .object where hasProtobuf, .partialMetadata:
+                return Presentation(representation: representation, format: .protobuf)
+            case .object, .table: continue
+            }
         }
         throw Problem(.notAcceptable, "only the following media types are accepted: \(acceptable)")
     }
@@ -83,28 +112,5 @@ enum Negotiation {
         case "PartialObjectMetadata", "PartialObjectMetadataList": return .partialMetadata
         default: return nil
         }
-    }
-
-    /// Reads a request's object, with the names of members that occur twice.
-    static func document(_ body: [UInt8], contentType: String?) throws(Problem) -> JSONDocument {
-        let range = MediaRange.list(contentType).first
-        if let range, !range.isJSON, !range.isYAML { throw unsupported(range.type) }
-        do throws(FormatProblem) {
-            guard range?.isYAML == true else { return try JSONDocument(parsing: body) }
-            let tree = try JSON(parsingYAML: String(decoding: body, as: UTF8.self))
-            return try JSONDocument(parsing: tree.bytes)
-        } catch {
-            throw .badRequest("the object provided is unrecognized (must be of type JSON or YAML): \(error)")
-        }
-    }
-
-    /// 415, saying of protobuf that it is this server's limit and not the client's mistake.
-    static func unsupported(_ type: String) -> Problem {
-        let why =
-            type == "application/vnd.kubernetes.protobuf"
-            ? "this server does not read protobuf request bodies yet; send application/json"
-            : "the body of the request was in an unknown format - accepted media types include: "
-                + "application/json, application/yaml"
-        return Problem(.unsupportedMediaType, why)
     }
 }

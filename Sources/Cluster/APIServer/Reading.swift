@@ -16,7 +16,7 @@ extension KubernetesAPI {
 
     /// A page of a list; the whole list where no limit was given.
     func list(_ call: APICall) throws -> APIAnswer {
-        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query)
+        let presentation = try call.presentation()
         let options = try ListOptions(call.query, selectable: call.strategy.selectableFields)
         let page = try selectedPage(call, options)
         var metadata: JSON = ["resourceVersion": .string(String(page.revision))]
@@ -28,7 +28,7 @@ extension KubernetesAPI {
                 "kind": .string(call.resource.kind + "List"), "apiVersion": .string(call.resource.apiVersion),
                 "metadata": metadata,
             ]
-            if presentation.isYAML || presentation.isPretty {
+            if !presentation.isStored {
                 var tree = head
                 tree["items"] = .array(try page.records.map { try JSON(parsing: $0.bytes) })
                 return .rendered(tree, presentation)

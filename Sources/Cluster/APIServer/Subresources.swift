@@ -56,7 +56,7 @@ extension KubernetesAPI {
             }
         default: throw call.methodNotAllowed
         }
-        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query)
+        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, hasProtobuf: true)
         return .rendered(Scale.tree(of: changed.object), presentation)
     }
 
@@ -104,8 +104,10 @@ extension KubernetesAPI {
                 "PodScheduled", to: "True", in: old["status", "conditions"], at: now)
             return .replaced(new)
         }
+        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, hasProtobuf: true)
         return .rendered(
-            ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201], code: 201)
+            ["kind": "Status", "apiVersion": "v1", "metadata": [:], "status": "Success", "code": 201], presentation,
+            code: 201)
     }
 
     /// `PUT namespaces/<name>/finalize`: the only way to change `spec.finalizers`.

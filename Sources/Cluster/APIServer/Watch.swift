@@ -9,12 +9,12 @@ import Watching
 extension KubernetesAPI {
     /// Starts a watch. Problems of the start are answers; later ones are ERROR lines.
     func watch(_ call: APICall) async throws -> APIAnswer {
-        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, isStream: true)
+        let presentation = try call.presentation(isStream: true)
         var options = try ListOptions(call.query, selectable: call.strategy.selectableFields)
         if let name = call.name {
             options.name = name
         }
-        var machine = WatchMachine(served: call.served, options: options, representation: presentation.representation)
+        var machine = WatchMachine(served: call.served, options: options, presentation: presentation)
         let prefix = ObjectRecords.prefix(call.resource, namespace: call.namespace)
         let revision = options.revision ?? 0
         let wantsState = options.sendsInitialEvents ?? (revision == 0)
@@ -31,7 +31,7 @@ extension KubernetesAPI {
                 if let line = try machine.found(record, now: now) { initial.append(contentsOf: line) }
             }
             if options.sendsInitialEvents == true, options.allowsBookmarks {
-                initial.append(contentsOf: machine.bookmark(start, endsInitialEvents: true, now: now))
+                initial.append(contentsOf: try machine.bookmark(start, endsInitialEvents: true, now: now))
             }
         } else if revision == 0 {
             start = records.store.revision
@@ -42,7 +42,8 @@ extension KubernetesAPI {
         let stream = WatchChunks(
             cursor: cursor, machine: machine, initial: initial, seconds: seconds,
             bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)
-        return .stream(stream, contentType: "application/json")
+        let isProtobuf = presentation.format == .protobuf
+        return .stream(stream, contentType: presentation.contentType + (isProtobuf ? ";stream=watch" : ""))
     }
 }
 
@@ -88,8 +89,10 @@ final class WatchChunks: APIChunks {
                 let events = try await events(until: min(deadline, bookmark ?? deadline))
                 if let lines = try take(events) { return lines }
             } catch let problem as Problem {
-                state.withLock { $0.isOver = true }
-                return WatchMachine.failure(problem)
+                return try state.withLock { state in
+                    state.isOver = true
+                    return try state.machine.failure(problem)
+                }
             }
         }
         return nil
@@ -106,7 +109,7 @@ final class WatchChunks: APIChunks {
             }
             let isOver = instant >= deadline
             if let due = state.nextBookmark, instant >= due || isOver {
-                lines += state.machine.bookmark(cursor.revision, endsInitialEvents: false, now: moment)
+                lines += try state.machine.bookmark(cursor.revision, endsInitialEvents: false, now: moment)
                 state.nextBookmark = bookmarkInterval.map { instant + $0 }
             }
             if isOver { state.isOver = true }

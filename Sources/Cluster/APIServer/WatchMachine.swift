@@ -10,14 +10,14 @@ struct WatchMachine: Sendable {
 
     let served: ServedResource
     let options: ListOptions
-    let representation: Representation
+    let presentation: Presentation
     /// Columns go with the first table only.
     private var hasSentColumns = false
 
-    init(served: ServedResource, options: ListOptions, representation: Representation) {
+    init(served: ServedResource, options: ListOptions, presentation: Presentation) {
         self.served = served
         self.options = options
-        self.representation = representation
+        self.presentation = presentation
     }
 
     /// The line of an object that was there when the watch began; nil when it is not selected.
@@ -51,31 +51,40 @@ struct WatchMachine: Sendable {
     }
 
     /// Everything up to `revision` has been sent; the first one after the initial events says so.
-    mutating func bookmark(_ revision: UInt64, endsInitialEvents: Bool, now: Timestamp) -> [UInt8] {
+    mutating func bookmark(
+        _ revision: UInt64, endsInitialEvents: Bool, now: Timestamp
+    ) throws(FormatProblem) -> [UInt8] {
         var metadata: JSON = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
         if endsInitialEvents { metadata["annotations"] = ["k8s.io/initial-events-end": "true"] }
         let object = Object([
             "kind": .string(served.resource.kind), "apiVersion": .string(served.resource.apiVersion),
             "metadata": metadata,
         ])
-        return WatchMachine.line("BOOKMARK", rendered(object, now: now).bytes)
+        return try line("BOOKMARK", rendered(object, now: now))
     }
 
-    static func failure(_ problem: Problem) -> [UInt8] { line("ERROR", problem.status.bytes) }
+    func failure(_ problem: Problem) throws(FormatProblem) -> [UInt8] { try line("ERROR", problem.status) }
 
     private func isSelected(_ object: Object) -> Bool { options.matches(object, by: served.strategy) }
 
     private mutating func line(_ kind: Kind, _ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8] {
-        if case .object = representation { return WatchMachine.line(kind.rawValue, record.bytes) }
+        if presentation.representation == .object, presentation.format == .json {
+            return WatchMachine.line(kind.rawValue, record.bytes)
+        }
         return try line(kind, WatchMachine.object(record), now: now)
     }
 
     private mutating func line(_ kind: Kind, _ object: Object, now: Timestamp) throws(FormatProblem) -> [UInt8] {
-        WatchMachine.line(kind.rawValue, rendered(object, now: now).bytes)
+        try line(kind.rawValue, rendered(object, now: now))
+    }
+
+    private func line(_ type: String, _ tree: JSON) throws(FormatProblem) -> [UInt8] {
+        guard presentation.format == .protobuf else { return WatchMachine.line(type, tree.bytes) }
+        return KubernetesProtobuf.watchFrame(type, try KubernetesProtobuf.bytes(of: tree))
     }
 
     private mutating func rendered(_ object: Object, now: Timestamp) -> JSON {
-        switch representation {
+        switch presentation.representation {
         case .object: return object.tree
         case .partialMetadata: return PartialMetadata.tree(of: object)
         case .table(let include):

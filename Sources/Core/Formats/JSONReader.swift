@@ -13,6 +13,11 @@ package struct JSONDocument: Sendable {
     package var value: JSON
     /// Paths of members that occurred more than once (the last one won), like `spec.replicas`.
     package var duplicates: [String]
+
+    package init(value: JSON, duplicates: [String] = []) {
+        self.value = value
+        self.duplicates = duplicates
+    }
 }
 
 extension JSON {

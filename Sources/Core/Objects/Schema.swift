@@ -37,6 +37,21 @@ package struct SchemaField: Sendable, Hashable {
     /// The whole value is replaced, even where it is an object.
     package var isReplaced = false
     package var listType: ListType?
+    /// The field's protobuf number, after those of the messages around it that JSON has no name for; empty without one.
+    package var protobufPath: [Int] = []
+    /// A zero or empty scalar is a value here. Elsewhere it means that the field was not set, as in Go's structs.
+    package var keepsZero = false
+    /// Protobuf spells the value as one of two fields of a message.
+    package var alternative: Alternative?
+
+    package enum Alternative: String, Sendable, Hashable {
+        /// A schema, or an array of them.
+        case array
+        /// A schema, or whether anything is allowed.
+        case bool
+        /// A schema, or names.
+        case strings
+    }
 
     package enum ListType: Sendable, Hashable {
         case atomic
@@ -139,6 +154,9 @@ private struct SchemaReader {
             case "m":
                 field.mergesElements = true
                 field.mergeKey = rest.isEmpty ? nil : rest
+            case "#": field.protobufPath = rest.split(separator: ".").compactMap { Int($0) }
+            case "z": field.keepsZero = true
+            case "|": field.alternative = SchemaField.Alternative(rawValue: rest)
             case "k": field.retainsKeys = true
             case "r": field.isReplaced = true
             case "S": field.listType = .set

@@ -5,2835 +5,2845 @@
 // Types: s string, y base64, b boolean, i int32, l int64, n number, o object, * anything, q quantity, t time,
 // u time with microseconds, x integer or string, [T array, {T map, else a type's name.
 // Flags: ! required, mKEY merge by key, m merge as a set, k retain keys, r replace, S set, A atomic,
-// MKEYS map with these keys.
+// MKEYS map with these keys, #N protobuf number (#N.M: of a message that JSON has no name for), z a zero is a value,
+// |NAME one of two protobuf shapes.
 
 /// The generated text that `Schema` and `ResourceTable` are read from.
 enum SchemaText {
     /// Types and their fields.
     static let types = """
         @admissionregistration.v1.ApplyConfiguration
-        expression s
+        expression s #1
         @admissionregistration.v1.AuditAnnotation
-        key s !
-        valueExpression s !
+        key s #1 !
+        valueExpression s #2 !
         @admissionregistration.v1.ExpressionWarning
-        fieldRef s !
-        warning s !
+        fieldRef s #2 !
+        warning s #3 !
         @admissionregistration.v1.JSONPatch
-        expression s
+        expression s #1
         @admissionregistration.v1.MatchCondition
-        expression s !
-        name s !
+        expression s #2 !
+        name s #1 !
         @admissionregistration.v1.MatchResources
-        excludeResourceRules [admissionregistration.v1.NamedRuleWithOperations A
-        matchPolicy s
-        namespaceSelector meta.v1.LabelSelector
-        objectSelector meta.v1.LabelSelector
-        resourceRules [admissionregistration.v1.NamedRuleWithOperations A
+        excludeResourceRules [admissionregistration.v1.NamedRuleWithOperations #4 A
+        matchPolicy s #7 z
+        namespaceSelector meta.v1.LabelSelector #1
+        objectSelector meta.v1.LabelSelector #2
+        resourceRules [admissionregistration.v1.NamedRuleWithOperations #3 A
         @admissionregistration.v1.MutatingAdmissionPolicy +admissionregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec admissionregistration.v1.MutatingAdmissionPolicySpec
+        metadata meta.v1.ObjectMeta #1
+        spec admissionregistration.v1.MutatingAdmissionPolicySpec #2
         @admissionregistration.v1.MutatingAdmissionPolicyBinding +admissionregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec admissionregistration.v1.MutatingAdmissionPolicyBindingSpec
+        metadata meta.v1.ObjectMeta #1
+        spec admissionregistration.v1.MutatingAdmissionPolicyBindingSpec #2
         @admissionregistration.v1.MutatingAdmissionPolicyBindingList +admissionregistration.k8s.io/v1
         apiVersion s
-        items [admissionregistration.v1.MutatingAdmissionPolicyBinding !
+        items [admissionregistration.v1.MutatingAdmissionPolicyBinding #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @admissionregistration.v1.MutatingAdmissionPolicyBindingSpec
-        matchResources admissionregistration.v1.MatchResources
-        paramRef admissionregistration.v1.ParamRef
-        policyName s
+        matchResources admissionregistration.v1.MatchResources #3
+        paramRef admissionregistration.v1.ParamRef #2
+        policyName s #1
         @admissionregistration.v1.MutatingAdmissionPolicyList +admissionregistration.k8s.io/v1
         apiVersion s
-        items [admissionregistration.v1.MutatingAdmissionPolicy !
+        items [admissionregistration.v1.MutatingAdmissionPolicy #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @admissionregistration.v1.MutatingAdmissionPolicySpec
-        failurePolicy s
-        matchConditions [admissionregistration.v1.MatchCondition mname Mname
-        matchConstraints admissionregistration.v1.MatchResources
-        mutations [admissionregistration.v1.Mutation A
-        paramKind admissionregistration.v1.ParamKind
-        reinvocationPolicy s
-        variables [admissionregistration.v1.Variable A
+        failurePolicy s #5 z
+        matchConditions [admissionregistration.v1.MatchCondition #6 mname Mname
+        matchConstraints admissionregistration.v1.MatchResources #2
+        mutations [admissionregistration.v1.Mutation #4 A
+        paramKind admissionregistration.v1.ParamKind #1
+        reinvocationPolicy s #7
+        variables [admissionregistration.v1.Variable #3 A
         @admissionregistration.v1.MutatingWebhook
-        admissionReviewVersions [s ! A
-        clientConfig admissionregistration.v1.WebhookClientConfig !
-        failurePolicy s
-        matchConditions [admissionregistration.v1.MatchCondition mname Mname
-        matchPolicy s
-        name s !
-        namespaceSelector meta.v1.LabelSelector
-        objectSelector meta.v1.LabelSelector
-        reinvocationPolicy s
-        rules [admissionregistration.v1.RuleWithOperations A
-        sideEffects s !
-        timeoutSeconds i
+        admissionReviewVersions [s #8 ! A
+        clientConfig admissionregistration.v1.WebhookClientConfig #2 !
+        failurePolicy s #4 z
+        matchConditions [admissionregistration.v1.MatchCondition #12 mname Mname
+        matchPolicy s #9 z
+        name s #1 !
+        namespaceSelector meta.v1.LabelSelector #5
+        objectSelector meta.v1.LabelSelector #11
+        reinvocationPolicy s #10 z
+        rules [admissionregistration.v1.RuleWithOperations #3 A
+        sideEffects s #6 z !
+        timeoutSeconds i #7 z
         @admissionregistration.v1.MutatingWebhookConfiguration +admissionregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        webhooks [admissionregistration.v1.MutatingWebhook mname Mname
+        metadata meta.v1.ObjectMeta #1
+        webhooks [admissionregistration.v1.MutatingWebhook #2 mname Mname
         @admissionregistration.v1.MutatingWebhookConfigurationList +admissionregistration.k8s.io/v1
         apiVersion s
-        items [admissionregistration.v1.MutatingWebhookConfiguration !
+        items [admissionregistration.v1.MutatingWebhookConfiguration #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @admissionregistration.v1.Mutation
-        applyConfiguration admissionregistration.v1.ApplyConfiguration
-        jsonPatch admissionregistration.v1.JSONPatch
-        patchType s !
+        applyConfiguration admissionregistration.v1.ApplyConfiguration #3
+        jsonPatch admissionregistration.v1.JSONPatch #4
+        patchType s #2 !
         @admissionregistration.v1.NamedRuleWithOperations
-        apiGroups [s A
-        apiVersions [s A
-        operations [s A
-        resourceNames [s A
-        resources [s A
-        scope s
+        apiGroups [s #2.2.1 A
+        apiVersions [s #2.2.2 A
+        operations [s #2.1 A
+        resourceNames [s #1 A
+        resources [s #2.2.3 A
+        scope s #2.2.4 z
         @admissionregistration.v1.ParamKind
-        apiVersion s
-        kind s
+        apiVersion s #1
+        kind s #2
         @admissionregistration.v1.ParamRef
-        name s
-        namespace s
-        parameterNotFoundAction s
-        selector meta.v1.LabelSelector
+        name s #1
+        namespace s #2
+        parameterNotFoundAction s #4 z
+        selector meta.v1.LabelSelector #3
         @admissionregistration.v1.RuleWithOperations
-        apiGroups [s A
-        apiVersions [s A
-        operations [s A
-        resources [s A
-        scope s
+        apiGroups [s #2.1 A
+        apiVersions [s #2.2 A
+        operations [s #1 A
+        resources [s #2.3 A
+        scope s #2.4 z
         @admissionregistration.v1.ServiceReference
-        name s !
-        namespace s !
-        path s
-        port i
+        name s #2 !
+        namespace s #1 !
+        path s #3 z
+        port i #4 z
         @admissionregistration.v1.TypeChecking
-        expressionWarnings [admissionregistration.v1.ExpressionWarning A
+        expressionWarnings [admissionregistration.v1.ExpressionWarning #1 A
         @admissionregistration.v1.ValidatingAdmissionPolicy +admissionregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec admissionregistration.v1.ValidatingAdmissionPolicySpec
-        status admissionregistration.v1.ValidatingAdmissionPolicyStatus
+        metadata meta.v1.ObjectMeta #1
+        spec admissionregistration.v1.ValidatingAdmissionPolicySpec #2
+        status admissionregistration.v1.ValidatingAdmissionPolicyStatus #3
         @admissionregistration.v1.ValidatingAdmissionPolicyBinding +admissionregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec !
+        metadata meta.v1.ObjectMeta #1
+        spec admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec #2 !
         @admissionregistration.v1.ValidatingAdmissionPolicyBindingList +admissionregistration.k8s.io/v1
         apiVersion s
-        items [admissionregistration.v1.ValidatingAdmissionPolicyBinding !
+        items [admissionregistration.v1.ValidatingAdmissionPolicyBinding #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec
-        matchResources admissionregistration.v1.MatchResources
-        paramRef admissionregistration.v1.ParamRef
-        policyName s !
-        validationActions [s ! S
+        matchResources admissionregistration.v1.MatchResources #3
+        paramRef admissionregistration.v1.ParamRef #2
+        policyName s #1 !
+        validationActions [s #4 ! S
         @admissionregistration.v1.ValidatingAdmissionPolicyList +admissionregistration.k8s.io/v1
         apiVersion s
-        items [admissionregistration.v1.ValidatingAdmissionPolicy !
+        items [admissionregistration.v1.ValidatingAdmissionPolicy #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @admissionregistration.v1.ValidatingAdmissionPolicySpec
-        auditAnnotations [admissionregistration.v1.AuditAnnotation A
-        failurePolicy s
-        matchConditions [admissionregistration.v1.MatchCondition mname Mname
-        matchConstraints admissionregistration.v1.MatchResources
-        paramKind admissionregistration.v1.ParamKind
-        validations [admissionregistration.v1.Validation A
-        variables [admissionregistration.v1.Variable mname Mname
+        auditAnnotations [admissionregistration.v1.AuditAnnotation #5 A
+        failurePolicy s #4 z
+        matchConditions [admissionregistration.v1.MatchCondition #6 mname Mname
+        matchConstraints admissionregistration.v1.MatchResources #2
+        paramKind admissionregistration.v1.ParamKind #1
+        validations [admissionregistration.v1.Validation #3 A
+        variables [admissionregistration.v1.Variable #7 mname Mname
         @admissionregistration.v1.ValidatingAdmissionPolicyStatus
-        conditions [meta.v1.Condition Mtype
-        observedGeneration l
-        typeChecking admissionregistration.v1.TypeChecking
+        conditions [meta.v1.Condition #3 Mtype
+        observedGeneration l #1
+        typeChecking admissionregistration.v1.TypeChecking #2
         @admissionregistration.v1.ValidatingWebhook
-        admissionReviewVersions [s ! A
-        clientConfig admissionregistration.v1.WebhookClientConfig !
-        failurePolicy s
-        matchConditions [admissionregistration.v1.MatchCondition mname Mname
-        matchPolicy s
-        name s !
-        namespaceSelector meta.v1.LabelSelector
-        objectSelector meta.v1.LabelSelector
-        rules [admissionregistration.v1.RuleWithOperations A
-        sideEffects s !
-        timeoutSeconds i
+        admissionReviewVersions [s #8 ! A
+        clientConfig admissionregistration.v1.WebhookClientConfig #2 !
+        failurePolicy s #4 z
+        matchConditions [admissionregistration.v1.MatchCondition #11 mname Mname
+        matchPolicy s #9 z
+        name s #1 !
+        namespaceSelector meta.v1.LabelSelector #5
+        objectSelector meta.v1.LabelSelector #10
+        rules [admissionregistration.v1.RuleWithOperations #3 A
+        sideEffects s #6 z !
+        timeoutSeconds i #7 z
         @admissionregistration.v1.ValidatingWebhookConfiguration +admissionregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        webhooks [admissionregistration.v1.ValidatingWebhook mname Mname
+        metadata meta.v1.ObjectMeta #1
+        webhooks [admissionregistration.v1.ValidatingWebhook #2 mname Mname
         @admissionregistration.v1.ValidatingWebhookConfigurationList +admissionregistration.k8s.io/v1
         apiVersion s
-        items [admissionregistration.v1.ValidatingWebhookConfiguration !
+        items [admissionregistration.v1.ValidatingWebhookConfiguration #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @admissionregistration.v1.Validation
-        expression s !
-        message s
-        messageExpression s
-        reason s
+        expression s #1 !
+        message s #2
+        messageExpression s #4
+        reason s #3 z
         @admissionregistration.v1.Variable
-        expression s !
-        name s !
+        expression s #2 !
+        name s #1 !
         @admissionregistration.v1.WebhookClientConfig
-        caBundle y
-        service admissionregistration.v1.ServiceReference
-        url s
+        caBundle y #2
+        service admissionregistration.v1.ServiceReference #1
+        url s #3 z
         @apps.v1.ControllerRevision +apps/v1
         apiVersion s
-        data runtime.RawExtension
+        data runtime.RawExtension #2
         kind s
-        metadata meta.v1.ObjectMeta
-        revision l !
+        metadata meta.v1.ObjectMeta #1
+        revision l #3 !
         @apps.v1.ControllerRevisionList +apps/v1
         apiVersion s
-        items [apps.v1.ControllerRevision !
+        items [apps.v1.ControllerRevision #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apps.v1.DaemonSet +apps/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec apps.v1.DaemonSetSpec
-        status apps.v1.DaemonSetStatus
+        metadata meta.v1.ObjectMeta #1
+        spec apps.v1.DaemonSetSpec #2
+        status apps.v1.DaemonSetStatus #3
         @apps.v1.DaemonSetCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @apps.v1.DaemonSetList +apps/v1
         apiVersion s
-        items [apps.v1.DaemonSet !
+        items [apps.v1.DaemonSet #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apps.v1.DaemonSetSpec
-        minReadySeconds i
-        revisionHistoryLimit i
-        selector meta.v1.LabelSelector !
-        template core.v1.PodTemplateSpec !
-        updateStrategy apps.v1.DaemonSetUpdateStrategy
+        minReadySeconds i #4
+        revisionHistoryLimit i #6 z
+        selector meta.v1.LabelSelector #1 !
+        template core.v1.PodTemplateSpec #2 !
+        updateStrategy apps.v1.DaemonSetUpdateStrategy #3
         @apps.v1.DaemonSetStatus
-        collisionCount i
-        conditions [apps.v1.DaemonSetCondition mtype Mtype
-        currentNumberScheduled i !
-        desiredNumberScheduled i !
-        numberAvailable i
-        numberMisscheduled i !
-        numberReady i !
-        numberUnavailable i
-        observedGeneration l
-        updatedNumberScheduled i
+        collisionCount i #9 z
+        conditions [apps.v1.DaemonSetCondition #10 mtype Mtype
+        currentNumberScheduled i #1 !
+        desiredNumberScheduled i #3 !
+        numberAvailable i #7
+        numberMisscheduled i #2 !
+        numberReady i #4 !
+        numberUnavailable i #8
+        observedGeneration l #5
+        updatedNumberScheduled i #6
         @apps.v1.DaemonSetUpdateStrategy
-        rollingUpdate apps.v1.RollingUpdateDaemonSet
-        type s
+        rollingUpdate apps.v1.RollingUpdateDaemonSet #2
+        type s #1
         @apps.v1.Deployment +apps/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec apps.v1.DeploymentSpec
-        status apps.v1.DeploymentStatus
+        metadata meta.v1.ObjectMeta #1
+        spec apps.v1.DeploymentSpec #2
+        status apps.v1.DeploymentStatus #3
         @apps.v1.DeploymentCondition
-        lastTransitionTime meta.v1.Time
-        lastUpdateTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #7
+        lastUpdateTime meta.v1.Time #6
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @apps.v1.DeploymentList +apps/v1
         apiVersion s
-        items [apps.v1.Deployment !
+        items [apps.v1.Deployment #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apps.v1.DeploymentSpec
-        minReadySeconds i
-        paused b
-        progressDeadlineSeconds i
-        replicas i
-        revisionHistoryLimit i
-        selector meta.v1.LabelSelector !
-        strategy apps.v1.DeploymentStrategy k
-        template core.v1.PodTemplateSpec !
+        minReadySeconds i #5
+        paused b #7
+        progressDeadlineSeconds i #9 z
+        replicas i #1 z
+        revisionHistoryLimit i #6 z
+        selector meta.v1.LabelSelector #2 !
+        strategy apps.v1.DeploymentStrategy #4 k
+        template core.v1.PodTemplateSpec #3 !
         @apps.v1.DeploymentStatus
-        availableReplicas i
-        collisionCount i
-        conditions [apps.v1.DeploymentCondition mtype Mtype
-        observedGeneration l
-        readyReplicas i
-        replicas i
-        terminatingReplicas i
-        unavailableReplicas i
-        updatedReplicas i
+        availableReplicas i #4
+        collisionCount i #8 z
+        conditions [apps.v1.DeploymentCondition #6 mtype Mtype
+        observedGeneration l #1
+        readyReplicas i #7
+        replicas i #2
+        terminatingReplicas i #9 z
+        unavailableReplicas i #5
+        updatedReplicas i #3
         @apps.v1.DeploymentStrategy
-        rollingUpdate apps.v1.RollingUpdateDeployment
-        type s
+        rollingUpdate apps.v1.RollingUpdateDeployment #2
+        type s #1
         @apps.v1.ReplicaSet +apps/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec apps.v1.ReplicaSetSpec
-        status apps.v1.ReplicaSetStatus
+        metadata meta.v1.ObjectMeta #1
+        spec apps.v1.ReplicaSetSpec #2
+        status apps.v1.ReplicaSetStatus #3
         @apps.v1.ReplicaSetCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @apps.v1.ReplicaSetList +apps/v1
         apiVersion s
-        items [apps.v1.ReplicaSet !
+        items [apps.v1.ReplicaSet #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apps.v1.ReplicaSetSpec
-        minReadySeconds i
-        replicas i
-        selector meta.v1.LabelSelector !
-        template core.v1.PodTemplateSpec
+        minReadySeconds i #4
+        replicas i #1 z
+        selector meta.v1.LabelSelector #2 !
+        template core.v1.PodTemplateSpec #3
         @apps.v1.ReplicaSetStatus
-        availableReplicas i
-        conditions [apps.v1.ReplicaSetCondition mtype Mtype
-        fullyLabeledReplicas i
-        observedGeneration l
-        readyReplicas i
-        replicas i !
-        terminatingReplicas i
+        availableReplicas i #5
+        conditions [apps.v1.ReplicaSetCondition #6 mtype Mtype
+        fullyLabeledReplicas i #2
+        observedGeneration l #3
+        readyReplicas i #4
+        replicas i #1 !
+        terminatingReplicas i #7 z
         @apps.v1.RollingUpdateDaemonSet
-        maxSurge util.intstr.IntOrString
-        maxUnavailable util.intstr.IntOrString
+        maxSurge util.intstr.IntOrString #2
+        maxUnavailable util.intstr.IntOrString #1
         @apps.v1.RollingUpdateDeployment
-        maxSurge util.intstr.IntOrString
-        maxUnavailable util.intstr.IntOrString
+        maxSurge util.intstr.IntOrString #2
+        maxUnavailable util.intstr.IntOrString #1
         @apps.v1.RollingUpdateStatefulSetStrategy
-        maxUnavailable util.intstr.IntOrString
-        partition i
+        maxUnavailable util.intstr.IntOrString #2
+        partition i #1 z
         @apps.v1.StatefulSet +apps/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec apps.v1.StatefulSetSpec
-        status apps.v1.StatefulSetStatus
+        metadata meta.v1.ObjectMeta #1
+        spec apps.v1.StatefulSetSpec #2
+        status apps.v1.StatefulSetStatus #3
         @apps.v1.StatefulSetCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @apps.v1.StatefulSetList +apps/v1
         apiVersion s
-        items [apps.v1.StatefulSet !
+        items [apps.v1.StatefulSet #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apps.v1.StatefulSetOrdinals
-        start i
+        start i #1 z
         @apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy
-        whenDeleted s
-        whenScaled s
+        whenDeleted s #1
+        whenScaled s #2
         @apps.v1.StatefulSetSpec
-        minReadySeconds i
-        ordinals apps.v1.StatefulSetOrdinals
-        persistentVolumeClaimRetentionPolicy apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy
-        podManagementPolicy s
-        replicas i
-        revisionHistoryLimit i
-        selector meta.v1.LabelSelector !
-        serviceName s
-        template core.v1.PodTemplateSpec !
-        updateStrategy apps.v1.StatefulSetUpdateStrategy
-        volumeClaimTemplates [core.v1.PersistentVolumeClaim A
+        minReadySeconds i #9
+        ordinals apps.v1.StatefulSetOrdinals #11
+        persistentVolumeClaimRetentionPolicy apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy #10
+        podManagementPolicy s #6
+        replicas i #1 z
+        revisionHistoryLimit i #8 z
+        selector meta.v1.LabelSelector #2 !
+        serviceName s #5 z
+        template core.v1.PodTemplateSpec #3 !
+        updateStrategy apps.v1.StatefulSetUpdateStrategy #7
+        volumeClaimTemplates [core.v1.PersistentVolumeClaim #4 A
         @apps.v1.StatefulSetStatus
-        availableReplicas i
-        collisionCount i
-        conditions [apps.v1.StatefulSetCondition mtype Mtype
-        currentReplicas i
-        currentRevision s
-        observedGeneration l
-        readyReplicas i
-        replicas i !
-        updateRevision s
-        updatedReplicas i
+        availableReplicas i #11 z
+        collisionCount i #9 z
+        conditions [apps.v1.StatefulSetCondition #10 mtype Mtype
+        currentReplicas i #4
+        currentRevision s #6
+        observedGeneration l #1
+        readyReplicas i #3
+        replicas i #2 !
+        updateRevision s #7
+        updatedReplicas i #5
         @apps.v1.StatefulSetUpdateStrategy
-        rollingUpdate apps.v1.RollingUpdateStatefulSetStrategy
-        type s
+        rollingUpdate apps.v1.RollingUpdateStatefulSetStrategy #2
+        type s #1
         @authentication.v1.BoundObjectReference
-        apiVersion s
-        kind s
-        name s
-        uid s
+        apiVersion s #2
+        kind s #1
+        name s #3
+        uid s #4
         @authentication.v1.SelfSubjectReview +authentication.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        status authentication.v1.SelfSubjectReviewStatus
+        metadata meta.v1.ObjectMeta #1
+        status authentication.v1.SelfSubjectReviewStatus #2
         @authentication.v1.SelfSubjectReviewStatus
-        userInfo authentication.v1.UserInfo
+        userInfo authentication.v1.UserInfo #1
         @authentication.v1.TokenRequest +authentication.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec authentication.v1.TokenRequestSpec
-        status authentication.v1.TokenRequestStatus
+        metadata meta.v1.ObjectMeta #1
+        spec authentication.v1.TokenRequestSpec #2
+        status authentication.v1.TokenRequestStatus #3
         @authentication.v1.TokenRequestSpec
-        audiences [s A
-        boundObjectRef authentication.v1.BoundObjectReference
-        expirationSeconds l
+        audiences [s #1 A
+        boundObjectRef authentication.v1.BoundObjectReference #3
+        expirationSeconds l #4 z
         @authentication.v1.TokenRequestStatus
-        expirationTimestamp meta.v1.Time
-        token s
+        expirationTimestamp meta.v1.Time #2
+        token s #1 z
         @authentication.v1.TokenReview +authentication.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec authentication.v1.TokenReviewSpec !
-        status authentication.v1.TokenReviewStatus
+        metadata meta.v1.ObjectMeta #1
+        spec authentication.v1.TokenReviewSpec #2 !
+        status authentication.v1.TokenReviewStatus #3
         @authentication.v1.TokenReviewSpec
-        audiences [s A
-        token s !
+        audiences [s #2 A
+        token s #1 !
         @authentication.v1.TokenReviewStatus
-        audiences [s A
-        authenticated b
-        error s
-        user authentication.v1.UserInfo
+        audiences [s #4 A
+        authenticated b #1
+        error s #3
+        user authentication.v1.UserInfo #2
         @authentication.v1.UserInfo
-        extra {[s
-        groups [s A
-        uid s
-        username s
+        extra {[s #4
+        groups [s #3 A
+        uid s #2
+        username s #1
         @authorization.v1.FieldSelectorAttributes
-        rawSelector s
-        requirements [meta.v1.FieldSelectorRequirement A
+        rawSelector s #1
+        requirements [meta.v1.FieldSelectorRequirement #2 A
         @authorization.v1.LabelSelectorAttributes
-        rawSelector s
-        requirements [meta.v1.LabelSelectorRequirement A
+        rawSelector s #1
+        requirements [meta.v1.LabelSelectorRequirement #2 A
         @authorization.v1.LocalSubjectAccessReview +authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec authorization.v1.SubjectAccessReviewSpec !
-        status authorization.v1.SubjectAccessReviewStatus
+        metadata meta.v1.ObjectMeta #1
+        spec authorization.v1.SubjectAccessReviewSpec #2 !
+        status authorization.v1.SubjectAccessReviewStatus #3
         @authorization.v1.NonResourceAttributes
-        path s
-        verb s
+        path s #1
+        verb s #2
         @authorization.v1.NonResourceRule
-        nonResourceURLs [s A
-        verbs [s ! A
+        nonResourceURLs [s #2 A
+        verbs [s #1 ! A
         @authorization.v1.ResourceAttributes
-        fieldSelector authorization.v1.FieldSelectorAttributes
-        group s
-        labelSelector authorization.v1.LabelSelectorAttributes
-        name s
-        namespace s
-        resource s
-        subresource s
-        verb s
-        version s
+        fieldSelector authorization.v1.FieldSelectorAttributes #8
+        group s #3
+        labelSelector authorization.v1.LabelSelectorAttributes #9
+        name s #7
+        namespace s #1
+        resource s #5
+        subresource s #6
+        verb s #2
+        version s #4
         @authorization.v1.ResourceRule
-        apiGroups [s A
-        resourceNames [s A
-        resources [s A
-        verbs [s ! A
+        apiGroups [s #2 A
+        resourceNames [s #4 A
+        resources [s #3 A
+        verbs [s #1 ! A
         @authorization.v1.SelfSubjectAccessReview +authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec authorization.v1.SelfSubjectAccessReviewSpec !
-        status authorization.v1.SubjectAccessReviewStatus
+        metadata meta.v1.ObjectMeta #1
+        spec authorization.v1.SelfSubjectAccessReviewSpec #2 !
+        status authorization.v1.SubjectAccessReviewStatus #3
         @authorization.v1.SelfSubjectAccessReviewSpec
-        nonResourceAttributes authorization.v1.NonResourceAttributes
-        resourceAttributes authorization.v1.ResourceAttributes
+        nonResourceAttributes authorization.v1.NonResourceAttributes #2
+        resourceAttributes authorization.v1.ResourceAttributes #1
         @authorization.v1.SelfSubjectRulesReview +authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec authorization.v1.SelfSubjectRulesReviewSpec !
-        status authorization.v1.SubjectRulesReviewStatus
+        metadata meta.v1.ObjectMeta #1
+        spec authorization.v1.SelfSubjectRulesReviewSpec #2 !
+        status authorization.v1.SubjectRulesReviewStatus #3
         @authorization.v1.SelfSubjectRulesReviewSpec
-        namespace s
+        namespace s #1
         @authorization.v1.SubjectAccessReview +authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec authorization.v1.SubjectAccessReviewSpec !
-        status authorization.v1.SubjectAccessReviewStatus
+        metadata meta.v1.ObjectMeta #1
+        spec authorization.v1.SubjectAccessReviewSpec #2 !
+        status authorization.v1.SubjectAccessReviewStatus #3
         @authorization.v1.SubjectAccessReviewSpec
-        extra {[s
-        groups [s A
-        nonResourceAttributes authorization.v1.NonResourceAttributes
-        resourceAttributes authorization.v1.ResourceAttributes
-        uid s
-        user s
+        extra {[s #5
+        groups [s #4 A
+        nonResourceAttributes authorization.v1.NonResourceAttributes #2
+        resourceAttributes authorization.v1.ResourceAttributes #1
+        uid s #6
+        user s #3
         @authorization.v1.SubjectAccessReviewStatus
-        allowed b !
-        denied b
-        evaluationError s
-        reason s
+        allowed b #1 !
+        denied b #4
+        evaluationError s #3
+        reason s #2
         @authorization.v1.SubjectRulesReviewStatus
-        evaluationError s
-        incomplete b !
-        nonResourceRules [authorization.v1.NonResourceRule ! A
-        resourceRules [authorization.v1.ResourceRule ! A
+        evaluationError s #4
+        incomplete b #3 !
+        nonResourceRules [authorization.v1.NonResourceRule #2 ! A
+        resourceRules [authorization.v1.ResourceRule #1 ! A
         @autoscaling.v1.CrossVersionObjectReference
-        apiVersion s
-        kind s !
-        name s !
+        apiVersion s #3
+        kind s #1 !
+        name s #2 !
         @autoscaling.v1.HorizontalPodAutoscaler +autoscaling/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec autoscaling.v1.HorizontalPodAutoscalerSpec !
-        status autoscaling.v1.HorizontalPodAutoscalerStatus
+        metadata meta.v1.ObjectMeta #1
+        spec autoscaling.v1.HorizontalPodAutoscalerSpec #2 !
+        status autoscaling.v1.HorizontalPodAutoscalerStatus #3
         @autoscaling.v1.HorizontalPodAutoscalerList +autoscaling/v1
         apiVersion s
-        items [autoscaling.v1.HorizontalPodAutoscaler !
+        items [autoscaling.v1.HorizontalPodAutoscaler #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @autoscaling.v1.HorizontalPodAutoscalerSpec
-        maxReplicas i !
-        minReplicas i
-        scaleTargetRef autoscaling.v1.CrossVersionObjectReference !
-        targetCPUUtilizationPercentage i
+        maxReplicas i #3 !
+        minReplicas i #2 z
+        scaleTargetRef autoscaling.v1.CrossVersionObjectReference #1 !
+        targetCPUUtilizationPercentage i #4 z
         @autoscaling.v1.HorizontalPodAutoscalerStatus
-        currentCPUUtilizationPercentage i
-        currentReplicas i !
-        desiredReplicas i !
-        lastScaleTime meta.v1.Time
-        observedGeneration l
+        currentCPUUtilizationPercentage i #5 z
+        currentReplicas i #3 !
+        desiredReplicas i #4 !
+        lastScaleTime meta.v1.Time #2
+        observedGeneration l #1 z
         @autoscaling.v1.Scale +autoscaling/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec autoscaling.v1.ScaleSpec
-        status autoscaling.v1.ScaleStatus
+        metadata meta.v1.ObjectMeta #1
+        spec autoscaling.v1.ScaleSpec #2
+        status autoscaling.v1.ScaleStatus #3
         @autoscaling.v1.ScaleSpec
-        replicas i
+        replicas i #1
         @autoscaling.v1.ScaleStatus
-        replicas i !
-        selector s
+        replicas i #1 !
+        selector s #2
         @autoscaling.v2.ContainerResourceMetricSource
-        container s !
-        name s !
-        target autoscaling.v2.MetricTarget !
+        container s #3 !
+        name s #1 !
+        target autoscaling.v2.MetricTarget #2 !
         @autoscaling.v2.ContainerResourceMetricStatus
-        container s !
-        current autoscaling.v2.MetricValueStatus !
-        name s !
+        container s #3 !
+        current autoscaling.v2.MetricValueStatus #2 !
+        name s #1 !
         @autoscaling.v2.CrossVersionObjectReference
-        apiVersion s
-        kind s !
-        name s !
+        apiVersion s #3
+        kind s #1 !
+        name s #2 !
         @autoscaling.v2.ExternalMetricSource
-        metric autoscaling.v2.MetricIdentifier !
-        target autoscaling.v2.MetricTarget !
+        metric autoscaling.v2.MetricIdentifier #1 !
+        target autoscaling.v2.MetricTarget #2 !
         @autoscaling.v2.ExternalMetricStatus
-        current autoscaling.v2.MetricValueStatus !
-        metric autoscaling.v2.MetricIdentifier !
+        current autoscaling.v2.MetricValueStatus #2 !
+        metric autoscaling.v2.MetricIdentifier #1 !
         @autoscaling.v2.HPAScalingPolicy
-        periodSeconds i !
-        type s !
-        value i !
+        periodSeconds i #3 !
+        type s #1 !
+        value i #2 !
         @autoscaling.v2.HPAScalingRules
-        policies [autoscaling.v2.HPAScalingPolicy A
-        selectPolicy s
-        stabilizationWindowSeconds i
-        tolerance api.resource.Quantity
+        policies [autoscaling.v2.HPAScalingPolicy #2 A
+        selectPolicy s #1 z
+        stabilizationWindowSeconds i #3 z
+        tolerance api.resource.Quantity #4
         @autoscaling.v2.HorizontalPodAutoscaler +autoscaling/v2
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec autoscaling.v2.HorizontalPodAutoscalerSpec !
-        status autoscaling.v2.HorizontalPodAutoscalerStatus
+        metadata meta.v1.ObjectMeta #1
+        spec autoscaling.v2.HorizontalPodAutoscalerSpec #2 !
+        status autoscaling.v2.HorizontalPodAutoscalerStatus #3
         @autoscaling.v2.HorizontalPodAutoscalerBehavior
-        scaleDown autoscaling.v2.HPAScalingRules
-        scaleUp autoscaling.v2.HPAScalingRules
+        scaleDown autoscaling.v2.HPAScalingRules #2
+        scaleUp autoscaling.v2.HPAScalingRules #1
         @autoscaling.v2.HorizontalPodAutoscalerCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @autoscaling.v2.HorizontalPodAutoscalerList +autoscaling/v2
         apiVersion s
-        items [autoscaling.v2.HorizontalPodAutoscaler !
+        items [autoscaling.v2.HorizontalPodAutoscaler #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @autoscaling.v2.HorizontalPodAutoscalerSpec
-        behavior autoscaling.v2.HorizontalPodAutoscalerBehavior
-        maxReplicas i !
-        metrics [autoscaling.v2.MetricSpec A
-        minReplicas i
-        scaleTargetRef autoscaling.v2.CrossVersionObjectReference !
+        behavior autoscaling.v2.HorizontalPodAutoscalerBehavior #5
+        maxReplicas i #3 !
+        metrics [autoscaling.v2.MetricSpec #4 A
+        minReplicas i #2 z
+        scaleTargetRef autoscaling.v2.CrossVersionObjectReference #1 !
         @autoscaling.v2.HorizontalPodAutoscalerStatus
-        conditions [autoscaling.v2.HorizontalPodAutoscalerCondition mtype Mtype
-        currentMetrics [autoscaling.v2.MetricStatus A
-        currentReplicas i
-        desiredReplicas i !
-        lastScaleTime meta.v1.Time
-        observedGeneration l
+        conditions [autoscaling.v2.HorizontalPodAutoscalerCondition #6 mtype Mtype
+        currentMetrics [autoscaling.v2.MetricStatus #5 A
+        currentReplicas i #3
+        desiredReplicas i #4 !
+        lastScaleTime meta.v1.Time #2
+        observedGeneration l #1 z
         @autoscaling.v2.MetricIdentifier
-        name s !
-        selector meta.v1.LabelSelector
+        name s #1 !
+        selector meta.v1.LabelSelector #2
         @autoscaling.v2.MetricSpec
-        containerResource autoscaling.v2.ContainerResourceMetricSource
-        external autoscaling.v2.ExternalMetricSource
-        object autoscaling.v2.ObjectMetricSource
-        pods autoscaling.v2.PodsMetricSource
-        resource autoscaling.v2.ResourceMetricSource
-        type s !
+        containerResource autoscaling.v2.ContainerResourceMetricSource #7
+        external autoscaling.v2.ExternalMetricSource #5
+        object autoscaling.v2.ObjectMetricSource #2
+        pods autoscaling.v2.PodsMetricSource #3
+        resource autoscaling.v2.ResourceMetricSource #4
+        type s #1 !
         @autoscaling.v2.MetricStatus
-        containerResource autoscaling.v2.ContainerResourceMetricStatus
-        external autoscaling.v2.ExternalMetricStatus
-        object autoscaling.v2.ObjectMetricStatus
-        pods autoscaling.v2.PodsMetricStatus
-        resource autoscaling.v2.ResourceMetricStatus
-        type s !
+        containerResource autoscaling.v2.ContainerResourceMetricStatus #7
+        external autoscaling.v2.ExternalMetricStatus #5
+        object autoscaling.v2.ObjectMetricStatus #2
+        pods autoscaling.v2.PodsMetricStatus #3
+        resource autoscaling.v2.ResourceMetricStatus #4
+        type s #1 !
         @autoscaling.v2.MetricTarget
-        averageUtilization i
-        averageValue api.resource.Quantity
-        type s !
-        value api.resource.Quantity
+        averageUtilization i #4 z
+        averageValue api.resource.Quantity #3
+        type s #1 !
+        value api.resource.Quantity #2
         @autoscaling.v2.MetricValueStatus
-        averageUtilization i
-        averageValue api.resource.Quantity
-        value api.resource.Quantity
+        averageUtilization i #3 z
+        averageValue api.resource.Quantity #2
+        value api.resource.Quantity #1
         @autoscaling.v2.ObjectMetricSource
-        describedObject autoscaling.v2.CrossVersionObjectReference !
-        metric autoscaling.v2.MetricIdentifier !
-        target autoscaling.v2.MetricTarget !
+        describedObject autoscaling.v2.CrossVersionObjectReference #1 !
+        metric autoscaling.v2.MetricIdentifier #3 !
+        target autoscaling.v2.MetricTarget #2 !
         @autoscaling.v2.ObjectMetricStatus
-        current autoscaling.v2.MetricValueStatus !
-        describedObject autoscaling.v2.CrossVersionObjectReference !
-        metric autoscaling.v2.MetricIdentifier !
+        current autoscaling.v2.MetricValueStatus #2 !
+        describedObject autoscaling.v2.CrossVersionObjectReference #3 !
+        metric autoscaling.v2.MetricIdentifier #1 !
         @autoscaling.v2.PodsMetricSource
-        metric autoscaling.v2.MetricIdentifier !
-        target autoscaling.v2.MetricTarget !
+        metric autoscaling.v2.MetricIdentifier #1 !
+        target autoscaling.v2.MetricTarget #2 !
         @autoscaling.v2.PodsMetricStatus
-        current autoscaling.v2.MetricValueStatus !
-        metric autoscaling.v2.MetricIdentifier !
+        current autoscaling.v2.MetricValueStatus #2 !
+        metric autoscaling.v2.MetricIdentifier #1 !
         @autoscaling.v2.ResourceMetricSource
-        name s !
-        target autoscaling.v2.MetricTarget !
+        name s #1 !
+        target autoscaling.v2.MetricTarget #2 !
         @autoscaling.v2.ResourceMetricStatus
-        current autoscaling.v2.MetricValueStatus !
-        name s !
+        current autoscaling.v2.MetricValueStatus #2 !
+        name s #1 !
         @batch.v1.CronJob +batch/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec batch.v1.CronJobSpec !
-        status batch.v1.CronJobStatus
+        metadata meta.v1.ObjectMeta #1
+        spec batch.v1.CronJobSpec #2 !
+        status batch.v1.CronJobStatus #3
         @batch.v1.CronJobList +batch/v1
         apiVersion s
-        items [batch.v1.CronJob !
+        items [batch.v1.CronJob #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @batch.v1.CronJobSpec
-        concurrencyPolicy s
-        failedJobsHistoryLimit i
-        jobTemplate batch.v1.JobTemplateSpec !
-        schedule s !
-        startingDeadlineSeconds l
-        successfulJobsHistoryLimit i
-        suspend b
-        timeZone s
+        concurrencyPolicy s #3
+        failedJobsHistoryLimit i #7 z
+        jobTemplate batch.v1.JobTemplateSpec #5 !
+        schedule s #1 !
+        startingDeadlineSeconds l #2 z
+        successfulJobsHistoryLimit i #6 z
+        suspend b #4 z
+        timeZone s #8 z
         @batch.v1.CronJobStatus
-        active [core.v1.ObjectReference A
-        lastScheduleTime meta.v1.Time
-        lastSuccessfulTime meta.v1.Time
+        active [core.v1.ObjectReference #1 A
+        lastScheduleTime meta.v1.Time #4
+        lastSuccessfulTime meta.v1.Time #5
         @batch.v1.Job +batch/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec batch.v1.JobSpec
-        status batch.v1.JobStatus
+        metadata meta.v1.ObjectMeta #1
+        spec batch.v1.JobSpec #2
+        status batch.v1.JobStatus #3
         @batch.v1.JobCondition
-        lastProbeTime meta.v1.Time
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastProbeTime meta.v1.Time #3
+        lastTransitionTime meta.v1.Time #4
+        message s #6
+        reason s #5
+        status s #2 !
+        type s #1 !
         @batch.v1.JobList +batch/v1
         apiVersion s
-        items [batch.v1.Job !
+        items [batch.v1.Job #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @batch.v1.JobSpec
-        activeDeadlineSeconds l
-        backoffLimit i
-        backoffLimitPerIndex i
-        completionMode s
-        completions i
-        managedBy s
-        manualSelector b
-        maxFailedIndexes i
-        parallelism i
-        podFailurePolicy batch.v1.PodFailurePolicy
-        podReplacementPolicy s
-        selector meta.v1.LabelSelector
-        successPolicy batch.v1.SuccessPolicy
-        suspend b
-        template core.v1.PodTemplateSpec !
-        ttlSecondsAfterFinished i
+        activeDeadlineSeconds l #3 z
+        backoffLimit i #7 z
+        backoffLimitPerIndex i #12 z
+        completionMode s #9 z
+        completions i #2 z
+        managedBy s #15 z
+        manualSelector b #5 z
+        maxFailedIndexes i #13 z
+        parallelism i #1 z
+        podFailurePolicy batch.v1.PodFailurePolicy #11
+        podReplacementPolicy s #14 z
+        selector meta.v1.LabelSelector #4
+        successPolicy batch.v1.SuccessPolicy #16
+        suspend b #10 z
+        template core.v1.PodTemplateSpec #6 !
+        ttlSecondsAfterFinished i #8 z
         @batch.v1.JobStatus
-        active i
-        completedIndexes s
-        completionTime meta.v1.Time
-        conditions [batch.v1.JobCondition mtype A
-        failed i
-        failedIndexes s
-        ready i
-        startTime meta.v1.Time
-        succeeded i
-        terminating i
-        uncountedTerminatedPods batch.v1.UncountedTerminatedPods
+        active i #4
+        completedIndexes s #7
+        completionTime meta.v1.Time #3
+        conditions [batch.v1.JobCondition #1 mtype A
+        failed i #6
+        failedIndexes s #10 z
+        ready i #9 z
+        startTime meta.v1.Time #2
+        succeeded i #5
+        terminating i #11 z
+        uncountedTerminatedPods batch.v1.UncountedTerminatedPods #8
         @batch.v1.JobTemplateSpec
-        metadata meta.v1.ObjectMeta
-        spec batch.v1.JobSpec
+        metadata meta.v1.ObjectMeta #1
+        spec batch.v1.JobSpec #2
         @batch.v1.PodFailurePolicy
-        rules [batch.v1.PodFailurePolicyRule ! A
+        rules [batch.v1.PodFailurePolicyRule #1 ! A
         @batch.v1.PodFailurePolicyOnExitCodesRequirement
-        containerName s
-        operator s !
-        values [i ! S
+        containerName s #1 z
+        operator s #2 !
+        values [i #3 ! S
         @batch.v1.PodFailurePolicyOnPodConditionsPattern
-        status s
-        type s !
+        status s #2 z
+        type s #1 !
         @batch.v1.PodFailurePolicyRule
-        action s !
-        onExitCodes batch.v1.PodFailurePolicyOnExitCodesRequirement
-        onPodConditions [batch.v1.PodFailurePolicyOnPodConditionsPattern A
+        action s #1 !
+        onExitCodes batch.v1.PodFailurePolicyOnExitCodesRequirement #2
+        onPodConditions [batch.v1.PodFailurePolicyOnPodConditionsPattern #3 A
         @batch.v1.SuccessPolicy
-        rules [batch.v1.SuccessPolicyRule ! A
+        rules [batch.v1.SuccessPolicyRule #1 ! A
         @batch.v1.SuccessPolicyRule
-        succeededCount i
-        succeededIndexes s
+        succeededCount i #2 z
+        succeededIndexes s #1 z
         @batch.v1.UncountedTerminatedPods
-        failed [s S
-        succeeded [s S
+        failed [s #2 S
+        succeeded [s #1 S
         @certificates.v1.CertificateSigningRequest +certificates.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec certificates.v1.CertificateSigningRequestSpec !
-        status certificates.v1.CertificateSigningRequestStatus
+        metadata meta.v1.ObjectMeta #1
+        spec certificates.v1.CertificateSigningRequestSpec #2 !
+        status certificates.v1.CertificateSigningRequestStatus #3
         @certificates.v1.CertificateSigningRequestCondition
-        lastTransitionTime meta.v1.Time
-        lastUpdateTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #5
+        lastUpdateTime meta.v1.Time #4
+        message s #3
+        reason s #2
+        status s #6 !
+        type s #1 !
         @certificates.v1.CertificateSigningRequestList +certificates.k8s.io/v1
         apiVersion s
-        items [certificates.v1.CertificateSigningRequest !
+        items [certificates.v1.CertificateSigningRequest #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @certificates.v1.CertificateSigningRequestSpec
-        expirationSeconds i
-        extra {[s
-        groups [s A
-        request y !
-        signerName s !
-        uid s
-        usages [s A
-        username s
+        expirationSeconds i #8 z
+        extra {[s #6
+        groups [s #4 A
+        request y #1 !
+        signerName s #7 !
+        uid s #3
+        usages [s #5 A
+        username s #2
         @certificates.v1.CertificateSigningRequestStatus
-        certificate y
-        conditions [certificates.v1.CertificateSigningRequestCondition Mtype
+        certificate y #2
+        conditions [certificates.v1.CertificateSigningRequestCondition #1 Mtype
         @coordination.v1.Lease +coordination.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec coordination.v1.LeaseSpec
+        metadata meta.v1.ObjectMeta #1
+        spec coordination.v1.LeaseSpec #2
         @coordination.v1.LeaseList +coordination.k8s.io/v1
         apiVersion s
-        items [coordination.v1.Lease !
+        items [coordination.v1.Lease #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @coordination.v1.LeaseSpec
-        acquireTime meta.v1.MicroTime
-        holderIdentity s
-        leaseDurationSeconds i
-        leaseTransitions i
-        preferredHolder s
-        renewTime meta.v1.MicroTime
-        strategy s
+        acquireTime meta.v1.MicroTime #3
+        holderIdentity s #1 z
+        leaseDurationSeconds i #2 z
+        leaseTransitions i #5 z
+        preferredHolder s #7 z
+        renewTime meta.v1.MicroTime #4
+        strategy s #6 z
         @core.v1.AWSElasticBlockStoreVolumeSource
-        fsType s
-        partition i
-        readOnly b
-        volumeID s !
+        fsType s #2
+        partition i #3
+        readOnly b #4
+        volumeID s #1 !
         @core.v1.Affinity
-        nodeAffinity core.v1.NodeAffinity
-        podAffinity core.v1.PodAffinity
-        podAntiAffinity core.v1.PodAntiAffinity
+        nodeAffinity core.v1.NodeAffinity #1
+        podAffinity core.v1.PodAffinity #2
+        podAntiAffinity core.v1.PodAntiAffinity #3
         @core.v1.AppArmorProfile
-        localhostProfile s
-        type s !
+        localhostProfile s #2 z
+        type s #1 !
         @core.v1.AttachedVolume
-        devicePath s !
-        name s !
+        devicePath s #2 !
+        name s #1 !
         @core.v1.AzureDiskVolumeSource
-        cachingMode s
-        diskName s !
-        diskURI s !
-        fsType s
-        kind s
-        readOnly b
+        cachingMode s #3 z
+        diskName s #1 !
+        diskURI s #2 !
+        fsType s #4 z
+        kind s #6
+        readOnly b #5 z
         @core.v1.AzureFilePersistentVolumeSource
-        readOnly b
-        secretName s !
-        secretNamespace s
-        shareName s !
+        readOnly b #3
+        secretName s #1 !
+        secretNamespace s #4 z
+        shareName s #2 !
         @core.v1.AzureFileVolumeSource
-        readOnly b
-        secretName s !
-        shareName s !
+        readOnly b #3
+        secretName s #1 !
+        shareName s #2 !
         @core.v1.Binding +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        target core.v1.ObjectReference !
+        metadata meta.v1.ObjectMeta #1
+        target core.v1.ObjectReference #2 !
         @core.v1.CSIPersistentVolumeSource
-        controllerExpandSecretRef core.v1.SecretReference
-        controllerPublishSecretRef core.v1.SecretReference
-        driver s !
-        fsType s
-        nodeExpandSecretRef core.v1.SecretReference
-        nodePublishSecretRef core.v1.SecretReference
-        nodeStageSecretRef core.v1.SecretReference
-        readOnly b
-        volumeAttributes {s
-        volumeHandle s !
+        controllerExpandSecretRef core.v1.SecretReference #9
+        controllerPublishSecretRef core.v1.SecretReference #6
+        driver s #1 !
+        fsType s #4
+        nodeExpandSecretRef core.v1.SecretReference #10
+        nodePublishSecretRef core.v1.SecretReference #8
+        nodeStageSecretRef core.v1.SecretReference #7
+        readOnly b #3
+        volumeAttributes {s #5
+        volumeHandle s #2 !
         @core.v1.CSIVolumeSource
-        driver s !
-        fsType s
-        nodePublishSecretRef core.v1.LocalObjectReference
-        readOnly b
-        volumeAttributes {s
+        driver s #1 !
+        fsType s #3 z
+        nodePublishSecretRef core.v1.LocalObjectReference #5
+        readOnly b #2 z
+        volumeAttributes {s #4
         @core.v1.Capabilities
-        add [s A
-        drop [s A
+        add [s #1 A
+        drop [s #2 A
         @core.v1.CephFSPersistentVolumeSource
-        monitors [s ! A
-        path s
-        readOnly b
-        secretFile s
-        secretRef core.v1.SecretReference
-        user s
+        monitors [s #1 ! A
+        path s #2
+        readOnly b #6
+        secretFile s #4
+        secretRef core.v1.SecretReference #5
+        user s #3
         @core.v1.CephFSVolumeSource
-        monitors [s ! A
-        path s
-        readOnly b
-        secretFile s
-        secretRef core.v1.LocalObjectReference
-        user s
+        monitors [s #1 ! A
+        path s #2
+        readOnly b #6
+        secretFile s #4
+        secretRef core.v1.LocalObjectReference #5
+        user s #3
         @core.v1.CinderPersistentVolumeSource
-        fsType s
-        readOnly b
-        secretRef core.v1.SecretReference
-        volumeID s !
+        fsType s #2
+        readOnly b #3
+        secretRef core.v1.SecretReference #4
+        volumeID s #1 !
         @core.v1.CinderVolumeSource
-        fsType s
-        readOnly b
-        secretRef core.v1.LocalObjectReference
-        volumeID s !
+        fsType s #2
+        readOnly b #3
+        secretRef core.v1.LocalObjectReference #4
+        volumeID s #1 !
         @core.v1.ClientIPConfig
-        timeoutSeconds i
+        timeoutSeconds i #1 z
         @core.v1.ClusterTrustBundleProjection
-        labelSelector meta.v1.LabelSelector
-        name s
-        optional b
-        path s !
-        signerName s
+        labelSelector meta.v1.LabelSelector #3
+        name s #1 z
+        optional b #5 z
+        path s #4 !
+        signerName s #2 z
         @core.v1.ComponentCondition
-        error s
-        message s
-        status s !
-        type s !
+        error s #4
+        message s #3
+        status s #2 !
+        type s #1 !
         @core.v1.ComponentStatus +v1
         apiVersion s
-        conditions [core.v1.ComponentCondition mtype Mtype
+        conditions [core.v1.ComponentCondition #2 mtype Mtype
         kind s
-        metadata meta.v1.ObjectMeta
+        metadata meta.v1.ObjectMeta #1
         @core.v1.ComponentStatusList +v1
         apiVersion s
-        items [core.v1.ComponentStatus !
+        items [core.v1.ComponentStatus #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.ConfigMap +v1
         apiVersion s
-        binaryData {y
-        data {s
-        immutable b
+        binaryData {y #3
+        data {s #2
+        immutable b #4 z
         kind s
-        metadata meta.v1.ObjectMeta
+        metadata meta.v1.ObjectMeta #1
         @core.v1.ConfigMapEnvSource
-        name s
-        optional b
+        name s #1.1
+        optional b #2 z
         @core.v1.ConfigMapKeySelector
-        key s !
-        name s
-        optional b
+        key s #2 !
+        name s #1.1
+        optional b #3 z
         @core.v1.ConfigMapList +v1
         apiVersion s
-        items [core.v1.ConfigMap !
+        items [core.v1.ConfigMap #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.ConfigMapNodeConfigSource
-        kubeletConfigKey s !
-        name s !
-        namespace s !
-        resourceVersion s
-        uid s
+        kubeletConfigKey s #5 !
+        name s #2 !
+        namespace s #1 !
+        resourceVersion s #4
+        uid s #3
         @core.v1.ConfigMapProjection
-        items [core.v1.KeyToPath A
-        name s
-        optional b
+        items [core.v1.KeyToPath #2 A
+        name s #1.1
+        optional b #4 z
         @core.v1.ConfigMapVolumeSource
-        defaultMode i
-        items [core.v1.KeyToPath A
-        name s
-        optional b
+        defaultMode i #3 z
+        items [core.v1.KeyToPath #2 A
+        name s #1.1
+        optional b #4 z
         @core.v1.Container
-        args [s A
-        command [s A
-        env [core.v1.EnvVar mname Mname
-        envFrom [core.v1.EnvFromSource A
-        image s
-        imagePullPolicy s
-        lifecycle core.v1.Lifecycle
-        livenessProbe core.v1.Probe
-        name s !
-        ports [core.v1.ContainerPort mcontainerPort McontainerPort,protocol
-        readinessProbe core.v1.Probe
-        resizePolicy [core.v1.ContainerResizePolicy A
-        resources core.v1.ResourceRequirements
-        restartPolicy s
-        restartPolicyRules [core.v1.ContainerRestartRule A
-        securityContext core.v1.SecurityContext
-        startupProbe core.v1.Probe
-        stdin b
-        stdinOnce b
-        terminationMessagePath s
-        terminationMessagePolicy s
-        tty b
-        volumeDevices [core.v1.VolumeDevice mdevicePath MdevicePath
-        volumeMounts [core.v1.VolumeMount mmountPath MmountPath
-        workingDir s
+        args [s #4 A
+        command [s #3 A
+        env [core.v1.EnvVar #7 mname Mname
+        envFrom [core.v1.EnvFromSource #19 A
+        image s #2
+        imagePullPolicy s #14
+        lifecycle core.v1.Lifecycle #12
+        livenessProbe core.v1.Probe #10
+        name s #1 !
+        ports [core.v1.ContainerPort #6 mcontainerPort McontainerPort,protocol
+        readinessProbe core.v1.Probe #11
+        resizePolicy [core.v1.ContainerResizePolicy #23 A
+        resources core.v1.ResourceRequirements #8
+        restartPolicy s #24 z
+        restartPolicyRules [core.v1.ContainerRestartRule #25 A
+        securityContext core.v1.SecurityContext #15
+        startupProbe core.v1.Probe #22
+        stdin b #16
+        stdinOnce b #17
+        terminationMessagePath s #13
+        terminationMessagePolicy s #20
+        tty b #18
+        volumeDevices [core.v1.VolumeDevice #21 mdevicePath MdevicePath
+        volumeMounts [core.v1.VolumeMount #9 mmountPath MmountPath
+        workingDir s #5
         @core.v1.ContainerExtendedResourceRequest
-        containerName s !
-        requestName s !
-        resourceName s !
+        containerName s #1 !
+        requestName s #3 !
+        resourceName s #2 !
         @core.v1.ContainerImage
-        names [s A
-        sizeBytes l
+        names [s #1 A
+        sizeBytes l #2
         @core.v1.ContainerPort
-        containerPort i !
-        hostIP s
-        hostPort i
-        name s
-        protocol s
+        containerPort i #3 !
+        hostIP s #5
+        hostPort i #2
+        name s #1
+        protocol s #4
         @core.v1.ContainerResizePolicy
-        resourceName s !
-        restartPolicy s !
+        resourceName s #1 !
+        restartPolicy s #2 !
         @core.v1.ContainerRestartRule
-        action s !
-        exitCodes core.v1.ContainerRestartRuleOnExitCodes
+        action s #1 !
+        exitCodes core.v1.ContainerRestartRuleOnExitCodes #2
         @core.v1.ContainerRestartRuleOnExitCodes
-        operator s !
-        values [i S
+        operator s #1 !
+        values [i #2 S
         @core.v1.ContainerState
-        running core.v1.ContainerStateRunning
-        terminated core.v1.ContainerStateTerminated
-        waiting core.v1.ContainerStateWaiting
+        running core.v1.ContainerStateRunning #2
+        terminated core.v1.ContainerStateTerminated #3
+        waiting core.v1.ContainerStateWaiting #1
         @core.v1.ContainerStateRunning
-        startedAt meta.v1.Time
+        startedAt meta.v1.Time #1
         @core.v1.ContainerStateTerminated
-        containerID s
-        exitCode i !
-        finishedAt meta.v1.Time
-        message s
-        reason s
-        signal i
-        startedAt meta.v1.Time
+        containerID s #7
+        exitCode i #1 !
+        finishedAt meta.v1.Time #6
+        message s #4
+        reason s #3
+        signal i #2
+        startedAt meta.v1.Time #5
         @core.v1.ContainerStateWaiting
-        message s
-        reason s
+        message s #2
+        reason s #1
         @core.v1.ContainerStatus
-        allocatedResources {api.resource.Quantity
-        allocatedResourcesStatus [core.v1.ResourceStatus mname Mname
-        containerID s
-        image s !
-        imageID s !
-        lastState core.v1.ContainerState
-        name s !
-        ready b !
-        resources core.v1.ResourceRequirements
-        restartCount i !
-        started b
-        state core.v1.ContainerState
-        stopSignal s
-        user core.v1.ContainerUser
-        volumeMounts [core.v1.VolumeMountStatus mmountPath MmountPath
+        allocatedResources {api.resource.Quantity #10
+        allocatedResourcesStatus [core.v1.ResourceStatus #14 mname Mname
+        containerID s #8
+        image s #6 !
+        imageID s #7 !
+        lastState core.v1.ContainerState #3
+        name s #1 !
+        ready b #4 !
+        resources core.v1.ResourceRequirements #11
+        restartCount i #5 !
+        started b #9 z
+        state core.v1.ContainerState #2
+        stopSignal s #15 z
+        user core.v1.ContainerUser #13
+        volumeMounts [core.v1.VolumeMountStatus #12 mmountPath MmountPath
         @core.v1.ContainerUser
-        linux core.v1.LinuxContainerUser
+        linux core.v1.LinuxContainerUser #1
         @core.v1.DaemonEndpoint
-        Port i !
+        Port i #1 !
         @core.v1.DownwardAPIProjection
-        items [core.v1.DownwardAPIVolumeFile A
+        items [core.v1.DownwardAPIVolumeFile #1 A
         @core.v1.DownwardAPIVolumeFile
-        fieldRef core.v1.ObjectFieldSelector
-        mode i
-        path s !
-        resourceFieldRef core.v1.ResourceFieldSelector
+        fieldRef core.v1.ObjectFieldSelector #2
+        mode i #4 z
+        path s #1 !
+        resourceFieldRef core.v1.ResourceFieldSelector #3
         @core.v1.DownwardAPIVolumeSource
-        defaultMode i
-        items [core.v1.DownwardAPIVolumeFile A
+        defaultMode i #2 z
+        items [core.v1.DownwardAPIVolumeFile #1 A
         @core.v1.EmptyDirVolumeSource
-        medium s
-        sizeLimit api.resource.Quantity
+        medium s #1
+        sizeLimit api.resource.Quantity #2
         @core.v1.EndpointAddress
-        hostname s
-        ip s !
-        nodeName s
-        targetRef core.v1.ObjectReference
+        hostname s #3
+        ip s #1 !
+        nodeName s #4 z
+        targetRef core.v1.ObjectReference #2
         @core.v1.EndpointPort
-        appProtocol s
-        name s
-        port i !
-        protocol s
+        appProtocol s #4 z
+        name s #1
+        port i #2 !
+        protocol s #3
         @core.v1.EndpointSubset
-        addresses [core.v1.EndpointAddress A
-        notReadyAddresses [core.v1.EndpointAddress A
-        ports [core.v1.EndpointPort A
+        addresses [core.v1.EndpointAddress #1 A
+        notReadyAddresses [core.v1.EndpointAddress #2 A
+        ports [core.v1.EndpointPort #3 A
         @core.v1.Endpoints +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        subsets [core.v1.EndpointSubset A
+        metadata meta.v1.ObjectMeta #1
+        subsets [core.v1.EndpointSubset #2 A
         @core.v1.EndpointsList +v1
         apiVersion s
-        items [core.v1.Endpoints !
+        items [core.v1.Endpoints #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.EnvFromSource
-        configMapRef core.v1.ConfigMapEnvSource
-        prefix s
-        secretRef core.v1.SecretEnvSource
+        configMapRef core.v1.ConfigMapEnvSource #2
+        prefix s #1
+        secretRef core.v1.SecretEnvSource #3
         @core.v1.EnvVar
-        name s !
-        value s
-        valueFrom core.v1.EnvVarSource
+        name s #1 !
+        value s #2
+        valueFrom core.v1.EnvVarSource #3
         @core.v1.EnvVarSource
-        configMapKeyRef core.v1.ConfigMapKeySelector
-        fieldRef core.v1.ObjectFieldSelector
-        fileKeyRef core.v1.FileKeySelector
-        resourceFieldRef core.v1.ResourceFieldSelector
-        secretKeyRef core.v1.SecretKeySelector
+        configMapKeyRef core.v1.ConfigMapKeySelector #3
+        fieldRef core.v1.ObjectFieldSelector #1
+        fileKeyRef core.v1.FileKeySelector #5
+        resourceFieldRef core.v1.ResourceFieldSelector #2
+        secretKeyRef core.v1.SecretKeySelector #4
         @core.v1.EphemeralContainer
-        args [s A
-        command [s A
-        env [core.v1.EnvVar mname Mname
-        envFrom [core.v1.EnvFromSource A
-        image s
-        imagePullPolicy s
-        lifecycle core.v1.Lifecycle
-        livenessProbe core.v1.Probe
-        name s !
-        ports [core.v1.ContainerPort mcontainerPort McontainerPort,protocol
-        readinessProbe core.v1.Probe
-        resizePolicy [core.v1.ContainerResizePolicy A
-        resources core.v1.ResourceRequirements
-        restartPolicy s
-        restartPolicyRules [core.v1.ContainerRestartRule A
-        securityContext core.v1.SecurityContext
-        startupProbe core.v1.Probe
-        stdin b
-        stdinOnce b
-        targetContainerName s
-        terminationMessagePath s
-        terminationMessagePolicy s
-        tty b
-        volumeDevices [core.v1.VolumeDevice mdevicePath MdevicePath
-        volumeMounts [core.v1.VolumeMount mmountPath MmountPath
-        workingDir s
+        args [s #1.4 A
+        command [s #1.3 A
+        env [core.v1.EnvVar #1.7 mname Mname
+        envFrom [core.v1.EnvFromSource #1.19 A
+        image s #1.2
+        imagePullPolicy s #1.14
+        lifecycle core.v1.Lifecycle #1.12
+        livenessProbe core.v1.Probe #1.10
+        name s #1.1 !
+        ports [core.v1.ContainerPort #1.6 mcontainerPort McontainerPort,protocol
+        readinessProbe core.v1.Probe #1.11
+        resizePolicy [core.v1.ContainerResizePolicy #1.23 A
+        resources core.v1.ResourceRequirements #1.8
+        restartPolicy s #1.24 z
+        restartPolicyRules [core.v1.ContainerRestartRule #1.25 A
+        securityContext core.v1.SecurityContext #1.15
+        startupProbe core.v1.Probe #1.22
+        stdin b #1.16
+        stdinOnce b #1.17
+        targetContainerName s #2
+        terminationMessagePath s #1.13
+        terminationMessagePolicy s #1.20
+        tty b #1.18
+        volumeDevices [core.v1.VolumeDevice #1.21 mdevicePath MdevicePath
+        volumeMounts [core.v1.VolumeMount #1.9 mmountPath MmountPath
+        workingDir s #1.5
         @core.v1.EphemeralVolumeSource
-        volumeClaimTemplate core.v1.PersistentVolumeClaimTemplate
+        volumeClaimTemplate core.v1.PersistentVolumeClaimTemplate #1
         @core.v1.Event +v1
-        action s
+        action s #12
         apiVersion s
-        count i
-        eventTime meta.v1.MicroTime
-        firstTimestamp meta.v1.Time
-        involvedObject core.v1.ObjectReference !
+        count i #8
+        eventTime meta.v1.MicroTime #10
+        firstTimestamp meta.v1.Time #6
+        involvedObject core.v1.ObjectReference #2 !
         kind s
-        lastTimestamp meta.v1.Time
-        message s
-        metadata meta.v1.ObjectMeta !
-        reason s
-        related core.v1.ObjectReference
-        reportingComponent s
-        reportingInstance s
-        series core.v1.EventSeries
-        source core.v1.EventSource
-        type s
+        lastTimestamp meta.v1.Time #7
+        message s #4
+        metadata meta.v1.ObjectMeta #1 !
+        reason s #3
+        related core.v1.ObjectReference #13
+        reportingComponent s #14 z
+        reportingInstance s #15 z
+        series core.v1.EventSeries #11
+        source core.v1.EventSource #5
+        type s #9
         @core.v1.EventList +v1
         apiVersion s
-        items [core.v1.Event !
+        items [core.v1.Event #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.EventSeries
-        count i
-        lastObservedTime meta.v1.MicroTime
+        count i #1
+        lastObservedTime meta.v1.MicroTime #2
         @core.v1.EventSource
-        component s
-        host s
+        component s #1
+        host s #2
         @core.v1.ExecAction
-        command [s A
+        command [s #1 A
         @core.v1.FCVolumeSource
-        fsType s
-        lun i
-        readOnly b
-        targetWWNs [s A
-        wwids [s A
+        fsType s #3
+        lun i #2 z
+        readOnly b #4
+        targetWWNs [s #1 A
+        wwids [s #5 A
         @core.v1.FileKeySelector
-        key s !
-        optional b
-        path s !
-        volumeName s !
+        key s #3 !
+        optional b #4 z
+        path s #2 !
+        volumeName s #1 !
         @core.v1.FlexPersistentVolumeSource
-        driver s !
-        fsType s
-        options {s
-        readOnly b
-        secretRef core.v1.SecretReference
+        driver s #1 !
+        fsType s #2
+        options {s #5
+        readOnly b #4
+        secretRef core.v1.SecretReference #3
         @core.v1.FlexVolumeSource
-        driver s !
-        fsType s
-        options {s
-        readOnly b
-        secretRef core.v1.LocalObjectReference
+        driver s #1 !
+        fsType s #2
+        options {s #5
+        readOnly b #4
+        secretRef core.v1.LocalObjectReference #3
         @core.v1.FlockerVolumeSource
-        datasetName s
-        datasetUUID s
+        datasetName s #1
+        datasetUUID s #2
         @core.v1.GCEPersistentDiskVolumeSource
-        fsType s
-        partition i
-        pdName s !
-        readOnly b
+        fsType s #2
+        partition i #3
+        pdName s #1 !
+        readOnly b #4
         @core.v1.GRPCAction
-        port i !
-        service s
+        port i #1 !
+        service s #2 z
         @core.v1.GitRepoVolumeSource
-        directory s
-        repository s !
-        revision s
+        directory s #3
+        repository s #1 !
+        revision s #2
         @core.v1.GlusterfsPersistentVolumeSource
-        endpoints s !
-        endpointsNamespace s
-        path s !
-        readOnly b
+        endpoints s #1 !
+        endpointsNamespace s #4 z
+        path s #2 !
+        readOnly b #3
         @core.v1.GlusterfsVolumeSource
-        endpoints s !
-        path s !
-        readOnly b
+        endpoints s #1 !
+        path s #2 !
+        readOnly b #3
         @core.v1.HTTPGetAction
-        host s
-        httpHeaders [core.v1.HTTPHeader A
-        path s
-        port util.intstr.IntOrString !
-        scheme s
+        host s #3
+        httpHeaders [core.v1.HTTPHeader #5 A
+        path s #1
+        port util.intstr.IntOrString #2 !
+        scheme s #4
         @core.v1.HTTPHeader
-        name s !
-        value s !
+        name s #1 !
+        value s #2 !
         @core.v1.HostAlias
-        hostnames [s A
-        ip s !
+        hostnames [s #2 A
+        ip s #1 !
         @core.v1.HostIP
-        ip s !
+        ip s #1 !
         @core.v1.HostPathVolumeSource
-        path s !
-        type s
+        path s #1 !
+        type s #2 z
         @core.v1.ISCSIPersistentVolumeSource
-        chapAuthDiscovery b
-        chapAuthSession b
-        fsType s
-        initiatorName s
-        iqn s !
-        iscsiInterface s
-        lun i !
-        portals [s A
-        readOnly b
-        secretRef core.v1.SecretReference
-        targetPortal s !
+        chapAuthDiscovery b #8
+        chapAuthSession b #11
+        fsType s #5
+        initiatorName s #12 z
+        iqn s #2 !
+        iscsiInterface s #4
+        lun i #3 !
+        portals [s #7 A
+        readOnly b #6
+        secretRef core.v1.SecretReference #10
+        targetPortal s #1 !
         @core.v1.ISCSIVolumeSource
-        chapAuthDiscovery b
-        chapAuthSession b
-        fsType s
-        initiatorName s
-        iqn s !
-        iscsiInterface s
-        lun i !
-        portals [s A
-        readOnly b
-        secretRef core.v1.LocalObjectReference
-        targetPortal s !
+        chapAuthDiscovery b #8
+        chapAuthSession b #11
+        fsType s #5
+        initiatorName s #12 z
+        iqn s #2 !
+        iscsiInterface s #4
+        lun i #3 !
+        portals [s #7 A
+        readOnly b #6
+        secretRef core.v1.LocalObjectReference #10
+        targetPortal s #1 !
         @core.v1.ImageVolumeSource
-        pullPolicy s
-        reference s
+        pullPolicy s #2
+        reference s #1
         @core.v1.ImageVolumeStatus
-        imageRef s !
+        imageRef s #1 !
         @core.v1.KeyToPath
-        key s !
-        mode i
-        path s !
+        key s #1 !
+        mode i #3 z
+        path s #2 !
         @core.v1.Lifecycle
-        postStart core.v1.LifecycleHandler
-        preStop core.v1.LifecycleHandler
-        stopSignal s
+        postStart core.v1.LifecycleHandler #1
+        preStop core.v1.LifecycleHandler #2
+        stopSignal s #3 z
         @core.v1.LifecycleHandler
-        exec core.v1.ExecAction
-        httpGet core.v1.HTTPGetAction
-        sleep core.v1.SleepAction
-        tcpSocket core.v1.TCPSocketAction
+        exec core.v1.ExecAction #1
+        httpGet core.v1.HTTPGetAction #2
+        sleep core.v1.SleepAction #4
+        tcpSocket core.v1.TCPSocketAction #3
         @core.v1.LimitRange +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.LimitRangeSpec
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.LimitRangeSpec #2
         @core.v1.LimitRangeItem
-        default {api.resource.Quantity
-        defaultRequest {api.resource.Quantity
-        max {api.resource.Quantity
-        maxLimitRequestRatio {api.resource.Quantity
-        min {api.resource.Quantity
-        type s !
+        default {api.resource.Quantity #4
+        defaultRequest {api.resource.Quantity #5
+        max {api.resource.Quantity #2
+        maxLimitRequestRatio {api.resource.Quantity #6
+        min {api.resource.Quantity #3
+        type s #1 !
         @core.v1.LimitRangeList +v1
         apiVersion s
-        items [core.v1.LimitRange !
+        items [core.v1.LimitRange #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.LimitRangeSpec
-        limits [core.v1.LimitRangeItem ! A
+        limits [core.v1.LimitRangeItem #1 ! A
         @core.v1.LinuxContainerUser
-        gid l !
-        supplementalGroups [l A
-        uid l !
+        gid l #2 !
+        supplementalGroups [l #3 A
+        uid l #1 !
         @core.v1.LoadBalancerIngress
-        hostname s
-        ip s
-        ipMode s
-        ports [core.v1.PortStatus A
+        hostname s #2
+        ip s #1
+        ipMode s #3 z
+        ports [core.v1.PortStatus #4 A
         @core.v1.LoadBalancerStatus
-        ingress [core.v1.LoadBalancerIngress A
+        ingress [core.v1.LoadBalancerIngress #1 A
         @core.v1.LocalObjectReference
-        name s
+        name s #1
         @core.v1.LocalVolumeSource
-        fsType s
-        path s !
+        fsType s #2 z
+        path s #1 !
         @core.v1.ModifyVolumeStatus
-        status s !
-        targetVolumeAttributesClassName s
+        status s #2 !
+        targetVolumeAttributesClassName s #1
         @core.v1.NFSVolumeSource
-        path s !
-        readOnly b
-        server s !
+        path s #2 !
+        readOnly b #3
+        server s #1 !
         @core.v1.Namespace +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.NamespaceSpec
-        status core.v1.NamespaceStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.NamespaceSpec #2
+        status core.v1.NamespaceStatus #3
         @core.v1.NamespaceCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #4
+        message s #6
+        reason s #5
+        status s #2 !
+        type s #1 !
         @core.v1.NamespaceList +v1
         apiVersion s
-        items [core.v1.Namespace !
+        items [core.v1.Namespace #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.NamespaceSpec
-        finalizers [s A
+        finalizers [s #1 A
         @core.v1.NamespaceStatus
-        conditions [core.v1.NamespaceCondition mtype Mtype
-        phase s
+        conditions [core.v1.NamespaceCondition #2 mtype Mtype
+        phase s #1
         @core.v1.Node +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.NodeSpec
-        status core.v1.NodeStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.NodeSpec #2
+        status core.v1.NodeStatus #3
         @core.v1.NodeAddress
-        address s !
-        type s !
+        address s #2 !
+        type s #1 !
         @core.v1.NodeAffinity
-        preferredDuringSchedulingIgnoredDuringExecution [core.v1.PreferredSchedulingTerm A
-        requiredDuringSchedulingIgnoredDuringExecution core.v1.NodeSelector
+        preferredDuringSchedulingIgnoredDuringExecution [core.v1.PreferredSchedulingTerm #2 A
+        requiredDuringSchedulingIgnoredDuringExecution core.v1.NodeSelector #1
         @core.v1.NodeAllocatableResourceClaimStatus
-        containers [s S
-        resourceClaimName s !
-        resources {api.resource.Quantity !
+        containers [s #2 S
+        resourceClaimName s #1 !
+        resources {api.resource.Quantity #3 !
         @core.v1.NodeCondition
-        lastHeartbeatTime meta.v1.Time
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastHeartbeatTime meta.v1.Time #3
+        lastTransitionTime meta.v1.Time #4
+        message s #6
+        reason s #5
+        status s #2 !
+        type s #1 !
         @core.v1.NodeConfigSource
-        configMap core.v1.ConfigMapNodeConfigSource
+        configMap core.v1.ConfigMapNodeConfigSource #2
         @core.v1.NodeConfigStatus
-        active core.v1.NodeConfigSource
-        assigned core.v1.NodeConfigSource
-        error s
-        lastKnownGood core.v1.NodeConfigSource
+        active core.v1.NodeConfigSource #2
+        assigned core.v1.NodeConfigSource #1
+        error s #4
+        lastKnownGood core.v1.NodeConfigSource #3
         @core.v1.NodeDaemonEndpoints
-        kubeletEndpoint core.v1.DaemonEndpoint
+        kubeletEndpoint core.v1.DaemonEndpoint #1
         @core.v1.NodeFeatures
-        supplementalGroupsPolicy b
+        supplementalGroupsPolicy b #1 z
         @core.v1.NodeList +v1
         apiVersion s
-        items [core.v1.Node !
+        items [core.v1.Node #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.NodeRuntimeHandler
-        features core.v1.NodeRuntimeHandlerFeatures
-        name s
+        features core.v1.NodeRuntimeHandlerFeatures #2
+        name s #1 z
         @core.v1.NodeRuntimeHandlerFeatures
-        recursiveReadOnlyMounts b
-        userNamespaces b
+        recursiveReadOnlyMounts b #1 z
+        userNamespaces b #2 z
         @core.v1.NodeSelector
-        nodeSelectorTerms [core.v1.NodeSelectorTerm ! A
+        nodeSelectorTerms [core.v1.NodeSelectorTerm #1 ! A
         @core.v1.NodeSelectorRequirement
-        key s !
-        operator s !
-        values [s A
+        key s #1 !
+        operator s #2 !
+        values [s #3 A
         @core.v1.NodeSelectorTerm
-        matchExpressions [core.v1.NodeSelectorRequirement A
-        matchFields [core.v1.NodeSelectorRequirement A
+        matchExpressions [core.v1.NodeSelectorRequirement #1 A
+        matchFields [core.v1.NodeSelectorRequirement #2 A
         @core.v1.NodeSpec
-        configSource core.v1.NodeConfigSource
-        externalID s
-        podCIDR s
-        podCIDRs [s m S
-        providerID s
-        taints [core.v1.Taint A
-        unschedulable b
+        configSource core.v1.NodeConfigSource #6
+        externalID s #2
+        podCIDR s #1
+        podCIDRs [s #7 m S
+        providerID s #3
+        taints [core.v1.Taint #5 A
+        unschedulable b #4
         @core.v1.NodeStatus
-        addresses [core.v1.NodeAddress mtype Mtype
-        allocatable {api.resource.Quantity
-        capacity {api.resource.Quantity
-        conditions [core.v1.NodeCondition mtype Mtype
-        config core.v1.NodeConfigStatus
-        daemonEndpoints core.v1.NodeDaemonEndpoints
-        declaredFeatures [s A
-        features core.v1.NodeFeatures
-        images [core.v1.ContainerImage A
-        nodeInfo core.v1.NodeSystemInfo
-        phase s
-        runtimeHandlers [core.v1.NodeRuntimeHandler A
-        volumesAttached [core.v1.AttachedVolume A
-        volumesInUse [s A
+        addresses [core.v1.NodeAddress #5 mtype Mtype
+        allocatable {api.resource.Quantity #2
+        capacity {api.resource.Quantity #1
+        conditions [core.v1.NodeCondition #4 mtype Mtype
+        config core.v1.NodeConfigStatus #11
+        daemonEndpoints core.v1.NodeDaemonEndpoints #6
+        declaredFeatures [s #14 A
+        features core.v1.NodeFeatures #13
+        images [core.v1.ContainerImage #8 A
+        nodeInfo core.v1.NodeSystemInfo #7
+        phase s #3
+        runtimeHandlers [core.v1.NodeRuntimeHandler #12 A
+        volumesAttached [core.v1.AttachedVolume #10 A
+        volumesInUse [s #9 A
         @core.v1.NodeSwapStatus
-        capacity l
+        capacity l #1 z
         @core.v1.NodeSystemInfo
-        architecture s !
-        bootID s !
-        containerRuntimeVersion s !
-        kernelVersion s !
-        kubeProxyVersion s !
-        kubeletVersion s !
-        machineID s !
-        operatingSystem s !
-        osImage s !
-        swap core.v1.NodeSwapStatus
-        systemUUID s !
+        architecture s #10 !
+        bootID s #3 !
+        containerRuntimeVersion s #6 !
+        kernelVersion s #4 !
+        kubeProxyVersion s #8 !
+        kubeletVersion s #7 !
+        machineID s #1 !
+        operatingSystem s #9 !
+        osImage s #5 !
+        swap core.v1.NodeSwapStatus #11
+        systemUUID s #2 !
         @core.v1.ObjectFieldSelector
-        apiVersion s
-        fieldPath s !
+        apiVersion s #1
+        fieldPath s #2 !
         @core.v1.ObjectReference
-        apiVersion s
-        fieldPath s
-        kind s
-        name s
-        namespace s
-        resourceVersion s
-        uid s
+        apiVersion s #5
+        fieldPath s #7
+        kind s #1
+        name s #3
+        namespace s #2
+        resourceVersion s #6
+        uid s #4
         @core.v1.PersistentVolume +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.PersistentVolumeSpec
-        status core.v1.PersistentVolumeStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.PersistentVolumeSpec #2
+        status core.v1.PersistentVolumeStatus #3
         @core.v1.PersistentVolumeClaim +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.PersistentVolumeClaimSpec
-        status core.v1.PersistentVolumeClaimStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.PersistentVolumeClaimSpec #2
+        status core.v1.PersistentVolumeClaimStatus #3
         @core.v1.PersistentVolumeClaimCondition
-        lastProbeTime meta.v1.Time
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastProbeTime meta.v1.Time #3
+        lastTransitionTime meta.v1.Time #4
+        message s #6
+        reason s #5
+        status s #2 !
+        type s #1 !
         @core.v1.PersistentVolumeClaimList +v1
         apiVersion s
-        items [core.v1.PersistentVolumeClaim !
+        items [core.v1.PersistentVolumeClaim #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.PersistentVolumeClaimSpec
-        accessModes [s A
-        dataSource core.v1.TypedLocalObjectReference
-        dataSourceRef core.v1.TypedObjectReference
-        resources core.v1.VolumeResourceRequirements
-        selector meta.v1.LabelSelector
-        storageClassName s
-        volumeAttributesClassName s
-        volumeMode s
-        volumeName s
+        accessModes [s #1 A
+        dataSource core.v1.TypedLocalObjectReference #7
+        dataSourceRef core.v1.TypedObjectReference #8
+        resources core.v1.VolumeResourceRequirements #2
+        selector meta.v1.LabelSelector #4
+        storageClassName s #5 z
+        volumeAttributesClassName s #9 z
+        volumeMode s #6 z
+        volumeName s #3
         @core.v1.PersistentVolumeClaimStatus
-        accessModes [s A
-        allocatedResourceStatuses {s
-        allocatedResources {api.resource.Quantity
-        capacity {api.resource.Quantity
-        conditions [core.v1.PersistentVolumeClaimCondition mtype Mtype
-        currentVolumeAttributesClassName s
-        modifyVolumeStatus core.v1.ModifyVolumeStatus
-        phase s
+        accessModes [s #2 A
+        allocatedResourceStatuses {s #7
+        allocatedResources {api.resource.Quantity #5
+        capacity {api.resource.Quantity #3
+        conditions [core.v1.PersistentVolumeClaimCondition #4 mtype Mtype
+        currentVolumeAttributesClassName s #8 z
+        modifyVolumeStatus core.v1.ModifyVolumeStatus #9
+        phase s #1
         @core.v1.PersistentVolumeClaimTemplate
-        metadata meta.v1.ObjectMeta
-        spec core.v1.PersistentVolumeClaimSpec !
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.PersistentVolumeClaimSpec #2 !
         @core.v1.PersistentVolumeClaimVolumeSource
-        claimName s !
-        readOnly b
+        claimName s #1 !
+        readOnly b #2
         @core.v1.PersistentVolumeList +v1
         apiVersion s
-        items [core.v1.PersistentVolume !
+        items [core.v1.PersistentVolume #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.PersistentVolumeSpec
-        accessModes [s A
-        awsElasticBlockStore core.v1.AWSElasticBlockStoreVolumeSource
-        azureDisk core.v1.AzureDiskVolumeSource
-        azureFile core.v1.AzureFilePersistentVolumeSource
-        capacity {api.resource.Quantity
-        cephfs core.v1.CephFSPersistentVolumeSource
-        cinder core.v1.CinderPersistentVolumeSource
-        claimRef core.v1.ObjectReference
-        csi core.v1.CSIPersistentVolumeSource
-        fc core.v1.FCVolumeSource
-        flexVolume core.v1.FlexPersistentVolumeSource
-        flocker core.v1.FlockerVolumeSource
-        gcePersistentDisk core.v1.GCEPersistentDiskVolumeSource
-        glusterfs core.v1.GlusterfsPersistentVolumeSource
-        hostPath core.v1.HostPathVolumeSource
-        iscsi core.v1.ISCSIPersistentVolumeSource
-        local core.v1.LocalVolumeSource
-        mountOptions [s A
-        nfs core.v1.NFSVolumeSource
-        nodeAffinity core.v1.VolumeNodeAffinity
-        persistentVolumeReclaimPolicy s
-        photonPersistentDisk core.v1.PhotonPersistentDiskVolumeSource
-        portworxVolume core.v1.PortworxVolumeSource
-        quobyte core.v1.QuobyteVolumeSource
-        rbd core.v1.RBDPersistentVolumeSource
-        scaleIO core.v1.ScaleIOPersistentVolumeSource
-        storageClassName s
-        storageos core.v1.StorageOSPersistentVolumeSource
-        volumeAttributesClassName s
-        volumeMode s
-        vsphereVolume core.v1.VsphereVirtualDiskVolumeSource
+        accessModes [s #3 A
+        awsElasticBlockStore core.v1.AWSElasticBlockStoreVolumeSource #2.2
+        azureDisk core.v1.AzureDiskVolumeSource #2.16
+        azureFile core.v1.AzureFilePersistentVolumeSource #2.13
+        capacity {api.resource.Quantity #1
+        cephfs core.v1.CephFSPersistentVolumeSource #2.9
+        cinder core.v1.CinderPersistentVolumeSource #2.8
+        claimRef core.v1.ObjectReference #4
+        csi core.v1.CSIPersistentVolumeSource #2.22
+        fc core.v1.FCVolumeSource #2.10
+        flexVolume core.v1.FlexPersistentVolumeSource #2.12
+        flocker core.v1.FlockerVolumeSource #2.11
+        gcePersistentDisk core.v1.GCEPersistentDiskVolumeSource #2.1
+        glusterfs core.v1.GlusterfsPersistentVolumeSource #2.4
+        hostPath core.v1.HostPathVolumeSource #2.3
+        iscsi core.v1.ISCSIPersistentVolumeSource #2.7
+        local core.v1.LocalVolumeSource #2.20
+        mountOptions [s #7 A
+        nfs core.v1.NFSVolumeSource #2.5
+        nodeAffinity core.v1.VolumeNodeAffinity #9
+        persistentVolumeReclaimPolicy s #5
+        photonPersistentDisk core.v1.PhotonPersistentDiskVolumeSource #2.17
+        portworxVolume core.v1.PortworxVolumeSource #2.18
+        quobyte core.v1.QuobyteVolumeSource #2.15
+        rbd core.v1.RBDPersistentVolumeSource #2.6
+        scaleIO core.v1.ScaleIOPersistentVolumeSource #2.19
+        storageClassName s #6
+        storageos core.v1.StorageOSPersistentVolumeSource #2.21
+        volumeAttributesClassName s #10 z
+        volumeMode s #8 z
+        vsphereVolume core.v1.VsphereVirtualDiskVolumeSource #2.14
         @core.v1.PersistentVolumeStatus
-        lastPhaseTransitionTime meta.v1.Time
-        message s
-        phase s
-        reason s
+        lastPhaseTransitionTime meta.v1.Time #4
+        message s #2
+        phase s #1
+        reason s #3
         @core.v1.PhotonPersistentDiskVolumeSource
-        fsType s
-        pdID s !
+        fsType s #2
+        pdID s #1 !
         @core.v1.Pod +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.PodSpec
-        status core.v1.PodStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.PodSpec #2
+        status core.v1.PodStatus #3
         @core.v1.PodAffinity
-        preferredDuringSchedulingIgnoredDuringExecution [core.v1.WeightedPodAffinityTerm A
-        requiredDuringSchedulingIgnoredDuringExecution [core.v1.PodAffinityTerm A
+        preferredDuringSchedulingIgnoredDuringExecution [core.v1.WeightedPodAffinityTerm #2 A
+        requiredDuringSchedulingIgnoredDuringExecution [core.v1.PodAffinityTerm #1 A
         @core.v1.PodAffinityTerm
-        labelSelector meta.v1.LabelSelector
-        matchLabelKeys [s A
-        mismatchLabelKeys [s A
-        namespaceSelector meta.v1.LabelSelector
-        namespaces [s A
-        topologyKey s !
+        labelSelector meta.v1.LabelSelector #1
+        matchLabelKeys [s #5 A
+        mismatchLabelKeys [s #6 A
+        namespaceSelector meta.v1.LabelSelector #4
+        namespaces [s #2 A
+        topologyKey s #3 !
         @core.v1.PodAntiAffinity
-        preferredDuringSchedulingIgnoredDuringExecution [core.v1.WeightedPodAffinityTerm A
-        requiredDuringSchedulingIgnoredDuringExecution [core.v1.PodAffinityTerm A
+        preferredDuringSchedulingIgnoredDuringExecution [core.v1.WeightedPodAffinityTerm #2 A
+        requiredDuringSchedulingIgnoredDuringExecution [core.v1.PodAffinityTerm #1 A
         @core.v1.PodCertificateProjection
-        certificateChainPath s
-        credentialBundlePath s
-        keyPath s
-        keyType s !
-        maxExpirationSeconds i
-        signerName s !
-        userAnnotations {s
+        certificateChainPath s #6
+        credentialBundlePath s #4
+        keyPath s #5
+        keyType s #2 !
+        maxExpirationSeconds i #3 z
+        signerName s #1 !
+        userAnnotations {s #7
         @core.v1.PodCondition
-        lastProbeTime meta.v1.Time
-        lastTransitionTime meta.v1.Time
-        message s
-        observedGeneration l
-        reason s
-        status s !
-        type s !
+        lastProbeTime meta.v1.Time #3
+        lastTransitionTime meta.v1.Time #4
+        message s #6
+        observedGeneration l #7
+        reason s #5
+        status s #2 !
+        type s #1 !
         @core.v1.PodDNSConfig
-        nameservers [s A
-        options [core.v1.PodDNSConfigOption A
-        searches [s A
+        nameservers [s #1 A
+        options [core.v1.PodDNSConfigOption #3 A
+        searches [s #2 A
         @core.v1.PodDNSConfigOption
-        name s
-        value s
+        name s #1
+        value s #2 z
         @core.v1.PodExtendedResourceClaimStatus
-        requestMappings [core.v1.ContainerExtendedResourceRequest ! A
-        resourceClaimName s !
+        requestMappings [core.v1.ContainerExtendedResourceRequest #1 ! A
+        resourceClaimName s #2 !
         @core.v1.PodIP
-        ip s !
+        ip s #1 !
         @core.v1.PodList +v1
         apiVersion s
-        items [core.v1.Pod !
+        items [core.v1.Pod #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.PodOS
-        name s !
+        name s #1 !
         @core.v1.PodReadinessGate
-        conditionType s !
+        conditionType s #1 !
         @core.v1.PodResourceClaim
-        name s !
-        resourceClaimName s
-        resourceClaimTemplateName s
+        name s #1 !
+        resourceClaimName s #3 z
+        resourceClaimTemplateName s #4 z
         @core.v1.PodResourceClaimStatus
-        name s !
-        resourceClaimName s
+        name s #1 !
+        resourceClaimName s #2 z
         @core.v1.PodSchedulingGate
-        name s !
+        name s #1 !
         @core.v1.PodSchedulingGroup
-        podGroupName s
+        podGroupName s #1 z
         @core.v1.PodSecurityContext
-        appArmorProfile core.v1.AppArmorProfile
-        fsGroup l
-        fsGroupChangePolicy s
-        runAsGroup l
-        runAsNonRoot b
-        runAsUser l
-        seLinuxChangePolicy s
-        seLinuxOptions core.v1.SELinuxOptions
-        seccompProfile core.v1.SeccompProfile
-        supplementalGroups [l A
-        supplementalGroupsPolicy s
-        sysctls [core.v1.Sysctl A
-        windowsOptions core.v1.WindowsSecurityContextOptions
+        appArmorProfile core.v1.AppArmorProfile #11
+        fsGroup l #5 z
+        fsGroupChangePolicy s #9 z
+        runAsGroup l #6 z
+        runAsNonRoot b #3 z
+        runAsUser l #2 z
+        seLinuxChangePolicy s #13 z
+        seLinuxOptions core.v1.SELinuxOptions #1
+        seccompProfile core.v1.SeccompProfile #10
+        supplementalGroups [l #4 A
+        supplementalGroupsPolicy s #12 z
+        sysctls [core.v1.Sysctl #7 A
+        windowsOptions core.v1.WindowsSecurityContextOptions #8
         @core.v1.PodSpec
-        activeDeadlineSeconds l
-        affinity core.v1.Affinity
-        automountServiceAccountToken b
-        containers [core.v1.Container ! mname Mname
-        dnsConfig core.v1.PodDNSConfig
-        dnsPolicy s
-        enableServiceLinks b
-        ephemeralContainers [core.v1.EphemeralContainer mname Mname
-        hostAliases [core.v1.HostAlias mip Mip
-        hostIPC b
-        hostNetwork b
-        hostPID b
-        hostUsers b
-        hostname s
-        hostnameOverride s
-        imagePullSecrets [core.v1.LocalObjectReference mname Mname
-        initContainers [core.v1.Container mname Mname
-        nodeName s
-        nodeSelector {s A
-        os core.v1.PodOS
-        overhead {api.resource.Quantity
-        preemptionPolicy s
-        priority i
-        priorityClassName s
-        readinessGates [core.v1.PodReadinessGate A
-        resourceClaims [core.v1.PodResourceClaim mname k Mname
-        resources core.v1.ResourceRequirements
-        restartPolicy s
-        runtimeClassName s
-        schedulerName s
-        schedulingGates [core.v1.PodSchedulingGate mname Mname
-        schedulingGroup core.v1.PodSchedulingGroup
-        securityContext core.v1.PodSecurityContext
-        serviceAccount s
-        serviceAccountName s
-        setHostnameAsFQDN b
-        shareProcessNamespace b
-        subdomain s
-        terminationGracePeriodSeconds l
-        tolerations [core.v1.Toleration A
-        topologySpreadConstraints [core.v1.TopologySpreadConstraint mtopologyKey MtopologyKey,whenUnsatisfiable
-        volumes [core.v1.Volume mname k Mname
+        activeDeadlineSeconds l #5 z
+        affinity core.v1.Affinity #18
+        automountServiceAccountToken b #21 z
+        containers [core.v1.Container #2 ! mname Mname
+        dnsConfig core.v1.PodDNSConfig #26
+        dnsPolicy s #6
+        enableServiceLinks b #30 z
+        ephemeralContainers [core.v1.EphemeralContainer #34 mname Mname
+        hostAliases [core.v1.HostAlias #23 mip Mip
+        hostIPC b #13
+        hostNetwork b #11
+        hostPID b #12
+        hostUsers b #37 z
+        hostname s #16
+        hostnameOverride s #41 z
+        imagePullSecrets [core.v1.LocalObjectReference #15 mname Mname
+        initContainers [core.v1.Container #20 mname Mname
+        nodeName s #10
+        nodeSelector {s #7 A
+        os core.v1.PodOS #36
+        overhead {api.resource.Quantity #32
+        preemptionPolicy s #31 z
+        priority i #25 z
+        priorityClassName s #24
+        readinessGates [core.v1.PodReadinessGate #28 A
+        resourceClaims [core.v1.PodResourceClaim #39 mname k Mname
+        resources core.v1.ResourceRequirements #40
+        restartPolicy s #3
+        runtimeClassName s #29 z
+        schedulerName s #19
+        schedulingGates [core.v1.PodSchedulingGate #38 mname Mname
+        schedulingGroup core.v1.PodSchedulingGroup #43
+        securityContext core.v1.PodSecurityContext #14
+        serviceAccount s #9
+        serviceAccountName s #8
+        setHostnameAsFQDN b #35 z
+        shareProcessNamespace b #27 z
+        subdomain s #17
+        terminationGracePeriodSeconds l #4 z
+        tolerations [core.v1.Toleration #22 A
+        topologySpreadConstraints [core.v1.TopologySpreadConstraint #33 mtopologyKey MtopologyKey,whenUnsatisfiable
+        volumes [core.v1.Volume #1 mname k Mname
         @core.v1.PodStatus
-        allocatedResources {api.resource.Quantity
-        conditions [core.v1.PodCondition mtype Mtype
-        containerStatuses [core.v1.ContainerStatus A
-        ephemeralContainerStatuses [core.v1.ContainerStatus A
-        extendedResourceClaimStatus core.v1.PodExtendedResourceClaimStatus
-        hostIP s
-        hostIPs [core.v1.HostIP mip A
-        initContainerStatuses [core.v1.ContainerStatus A
-        message s
-        nodeAllocatableResourceClaimStatuses [core.v1.NodeAllocatableResourceClaimStatus A
-        nominatedNodeName s
-        observedGeneration l
-        phase s
-        podIP s
-        podIPs [core.v1.PodIP mip Mip
-        qosClass s
-        reason s
-        resize s
-        resourceClaimStatuses [core.v1.PodResourceClaimStatus mname k Mname
-        resources core.v1.ResourceRequirements
-        startTime meta.v1.Time
+        allocatedResources {api.resource.Quantity #19
+        conditions [core.v1.PodCondition #2 mtype Mtype
+        containerStatuses [core.v1.ContainerStatus #8 A
+        ephemeralContainerStatuses [core.v1.ContainerStatus #13 A
+        extendedResourceClaimStatus core.v1.PodExtendedResourceClaimStatus #18
+        hostIP s #5
+        hostIPs [core.v1.HostIP #16 mip A
+        initContainerStatuses [core.v1.ContainerStatus #10 A
+        message s #3
+        nodeAllocatableResourceClaimStatuses [core.v1.NodeAllocatableResourceClaimStatus #21 A
+        nominatedNodeName s #11
+        observedGeneration l #17
+        phase s #1
+        podIP s #6
+        podIPs [core.v1.PodIP #12 mip Mip
+        qosClass s #9
+        reason s #4
+        resize s #14
+        resourceClaimStatuses [core.v1.PodResourceClaimStatus #15 mname k Mname
+        resources core.v1.ResourceRequirements #20
+        startTime meta.v1.Time #7
         @core.v1.PodTemplate +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        template core.v1.PodTemplateSpec
+        metadata meta.v1.ObjectMeta #1
+        template core.v1.PodTemplateSpec #2
         @core.v1.PodTemplateList +v1
         apiVersion s
-        items [core.v1.PodTemplate !
+        items [core.v1.PodTemplate #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.PodTemplateSpec
-        metadata meta.v1.ObjectMeta
-        spec core.v1.PodSpec
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.PodSpec #2
         @core.v1.PortStatus
-        error s
-        port i !
-        protocol s !
+        error s #3 z
+        port i #1 !
+        protocol s #2 !
         @core.v1.PortworxVolumeSource
-        fsType s
-        readOnly b
-        volumeID s !
+        fsType s #2
+        readOnly b #3
+        volumeID s #1 !
         @core.v1.PreferredSchedulingTerm
-        preference core.v1.NodeSelectorTerm !
-        weight i !
+        preference core.v1.NodeSelectorTerm #2 !
+        weight i #1 !
         @core.v1.Probe
-        exec core.v1.ExecAction
-        failureThreshold i
-        grpc core.v1.GRPCAction
-        httpGet core.v1.HTTPGetAction
-        initialDelaySeconds i
-        periodSeconds i
-        successThreshold i
-        tcpSocket core.v1.TCPSocketAction
-        terminationGracePeriodSeconds l
-        timeoutSeconds i
+        exec core.v1.ExecAction #1.1
+        failureThreshold i #6
+        grpc core.v1.GRPCAction #1.4
+        httpGet core.v1.HTTPGetAction #1.2
+        initialDelaySeconds i #2
+        periodSeconds i #4
+        successThreshold i #5
+        tcpSocket core.v1.TCPSocketAction #1.3
+        terminationGracePeriodSeconds l #7 z
+        timeoutSeconds i #3
         @core.v1.ProjectedVolumeSource
-        defaultMode i
-        sources [core.v1.VolumeProjection A
+        defaultMode i #2 z
+        sources [core.v1.VolumeProjection #1 A
         @core.v1.QuobyteVolumeSource
-        group s
-        readOnly b
-        registry s !
-        tenant s
-        user s
-        volume s !
+        group s #5
+        readOnly b #3
+        registry s #1 !
+        tenant s #6
+        user s #4
+        volume s #2 !
         @core.v1.RBDPersistentVolumeSource
-        fsType s
-        image s !
-        keyring s
-        monitors [s ! A
-        pool s
-        readOnly b
-        secretRef core.v1.SecretReference
-        user s
+        fsType s #3
+        image s #2 !
+        keyring s #6
+        monitors [s #1 ! A
+        pool s #4
+        readOnly b #8
+        secretRef core.v1.SecretReference #7
+        user s #5
         @core.v1.RBDVolumeSource
-        fsType s
-        image s !
-        keyring s
-        monitors [s ! A
-        pool s
-        readOnly b
-        secretRef core.v1.LocalObjectReference
-        user s
+        fsType s #3
+        image s #2 !
+        keyring s #6
+        monitors [s #1 ! A
+        pool s #4
+        readOnly b #8
+        secretRef core.v1.LocalObjectReference #7
+        user s #5
         @core.v1.ReplicationController +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.ReplicationControllerSpec
-        status core.v1.ReplicationControllerStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.ReplicationControllerSpec #2
+        status core.v1.ReplicationControllerStatus #3
         @core.v1.ReplicationControllerCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @core.v1.ReplicationControllerList +v1
         apiVersion s
-        items [core.v1.ReplicationController !
+        items [core.v1.ReplicationController #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.ReplicationControllerSpec
-        minReadySeconds i
-        replicas i
-        selector {s A
-        template core.v1.PodTemplateSpec
+        minReadySeconds i #4
+        replicas i #1 z
+        selector {s #2 A
+        template core.v1.PodTemplateSpec #3
         @core.v1.ReplicationControllerStatus
-        availableReplicas i
-        conditions [core.v1.ReplicationControllerCondition mtype Mtype
-        fullyLabeledReplicas i
-        observedGeneration l
-        readyReplicas i
-        replicas i !
+        availableReplicas i #5
+        conditions [core.v1.ReplicationControllerCondition #6 mtype Mtype
+        fullyLabeledReplicas i #2
+        observedGeneration l #3
+        readyReplicas i #4
+        replicas i #1 !
         @core.v1.ResourceClaim
-        name s !
-        request s
+        name s #1 !
+        request s #2
         @core.v1.ResourceFieldSelector
-        containerName s
-        divisor api.resource.Quantity
-        resource s !
+        containerName s #1
+        divisor api.resource.Quantity #3
+        resource s #2 !
         @core.v1.ResourceHealth
-        health s
-        message s
-        resourceID s !
+        health s #2
+        message s #6 z
+        resourceID s #1 !
         @core.v1.ResourceQuota +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.ResourceQuotaSpec
-        status core.v1.ResourceQuotaStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.ResourceQuotaSpec #2
+        status core.v1.ResourceQuotaStatus #3
         @core.v1.ResourceQuotaList +v1
         apiVersion s
-        items [core.v1.ResourceQuota !
+        items [core.v1.ResourceQuota #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.ResourceQuotaSpec
-        hard {api.resource.Quantity
-        scopeSelector core.v1.ScopeSelector
-        scopes [s A
+        hard {api.resource.Quantity #1
+        scopeSelector core.v1.ScopeSelector #3
+        scopes [s #2 A
         @core.v1.ResourceQuotaStatus
-        hard {api.resource.Quantity
-        used {api.resource.Quantity
+        hard {api.resource.Quantity #1
+        used {api.resource.Quantity #2
         @core.v1.ResourceRequirements
-        claims [core.v1.ResourceClaim Mname
-        limits {api.resource.Quantity
-        requests {api.resource.Quantity
+        claims [core.v1.ResourceClaim #3 Mname
+        limits {api.resource.Quantity #1
+        requests {api.resource.Quantity #2
         @core.v1.ResourceStatus
-        name s !
-        resources [core.v1.ResourceHealth MresourceID
+        name s #1 !
+        resources [core.v1.ResourceHealth #2 MresourceID
         @core.v1.SELinuxOptions
-        level s
-        role s
-        type s
-        user s
+        level s #4
+        role s #2
+        type s #3
+        user s #1
         @core.v1.ScaleIOPersistentVolumeSource
-        fsType s
-        gateway s !
-        protectionDomain s
-        readOnly b
-        secretRef core.v1.SecretReference !
-        sslEnabled b
-        storageMode s
-        storagePool s
-        system s !
-        volumeName s
+        fsType s #9
+        gateway s #1 !
+        protectionDomain s #5
+        readOnly b #10
+        secretRef core.v1.SecretReference #3 !
+        sslEnabled b #4
+        storageMode s #7
+        storagePool s #6
+        system s #2 !
+        volumeName s #8
         @core.v1.ScaleIOVolumeSource
-        fsType s
-        gateway s !
-        protectionDomain s
-        readOnly b
-        secretRef core.v1.LocalObjectReference !
-        sslEnabled b
-        storageMode s
-        storagePool s
-        system s !
-        volumeName s
+        fsType s #9
+        gateway s #1 !
+        protectionDomain s #5
+        readOnly b #10
+        secretRef core.v1.LocalObjectReference #3 !
+        sslEnabled b #4
+        storageMode s #7
+        storagePool s #6
+        system s #2 !
+        volumeName s #8
         @core.v1.ScopeSelector
-        matchExpressions [core.v1.ScopedResourceSelectorRequirement A
+        matchExpressions [core.v1.ScopedResourceSelectorRequirement #1 A
         @core.v1.ScopedResourceSelectorRequirement
-        operator s !
-        scopeName s !
-        values [s A
+        operator s #2 !
+        scopeName s #1 !
+        values [s #3 A
         @core.v1.SeccompProfile
-        localhostProfile s
-        type s !
+        localhostProfile s #2 z
+        type s #1 !
         @core.v1.Secret +v1
         apiVersion s
-        data {y
-        immutable b
+        data {y #2
+        immutable b #5 z
         kind s
-        metadata meta.v1.ObjectMeta
-        stringData {s
-        type s
+        metadata meta.v1.ObjectMeta #1
+        stringData {s #4
+        type s #3
         @core.v1.SecretEnvSource
-        name s
-        optional b
+        name s #1.1
+        optional b #2 z
         @core.v1.SecretKeySelector
-        key s !
-        name s
-        optional b
+        key s #2 !
+        name s #1.1
+        optional b #3 z
         @core.v1.SecretList +v1
         apiVersion s
-        items [core.v1.Secret !
+        items [core.v1.Secret #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.SecretProjection
-        items [core.v1.KeyToPath A
-        name s
-        optional b
+        items [core.v1.KeyToPath #2 A
+        name s #1.1
+        optional b #4 z
         @core.v1.SecretReference
-        name s
-        namespace s
+        name s #1
+        namespace s #2
         @core.v1.SecretVolumeSource
-        defaultMode i
-        items [core.v1.KeyToPath A
-        optional b
-        secretName s
+        defaultMode i #3 z
+        items [core.v1.KeyToPath #2 A
+        optional b #4 z
+        secretName s #1
         @core.v1.SecurityContext
-        allowPrivilegeEscalation b
-        appArmorProfile core.v1.AppArmorProfile
-        capabilities core.v1.Capabilities
-        privileged b
-        procMount s
-        readOnlyRootFilesystem b
-        runAsGroup l
-        runAsNonRoot b
-        runAsUser l
-        seLinuxOptions core.v1.SELinuxOptions
-        seccompProfile core.v1.SeccompProfile
-        windowsOptions core.v1.WindowsSecurityContextOptions
+        allowPrivilegeEscalation b #7 z
+        appArmorProfile core.v1.AppArmorProfile #12
+        capabilities core.v1.Capabilities #1
+        privileged b #2 z
+        procMount s #9 z
+        readOnlyRootFilesystem b #6 z
+        runAsGroup l #8 z
+        runAsNonRoot b #5 z
+        runAsUser l #4 z
+        seLinuxOptions core.v1.SELinuxOptions #3
+        seccompProfile core.v1.SeccompProfile #11
+        windowsOptions core.v1.WindowsSecurityContextOptions #10
         @core.v1.Service +v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec core.v1.ServiceSpec
-        status core.v1.ServiceStatus
+        metadata meta.v1.ObjectMeta #1
+        spec core.v1.ServiceSpec #2
+        status core.v1.ServiceStatus #3
         @core.v1.ServiceAccount +v1
         apiVersion s
-        automountServiceAccountToken b
-        imagePullSecrets [core.v1.LocalObjectReference A
+        automountServiceAccountToken b #4 z
+        imagePullSecrets [core.v1.LocalObjectReference #3 A
         kind s
-        metadata meta.v1.ObjectMeta
-        secrets [core.v1.ObjectReference mname Mname
+        metadata meta.v1.ObjectMeta #1
+        secrets [core.v1.ObjectReference #2 mname Mname
         @core.v1.ServiceAccountList +v1
         apiVersion s
-        items [core.v1.ServiceAccount !
+        items [core.v1.ServiceAccount #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.ServiceAccountTokenProjection
-        audience s
-        expirationSeconds l
-        path s !
+        audience s #1
+        expirationSeconds l #2 z
+        path s #3 !
         @core.v1.ServiceList +v1
         apiVersion s
-        items [core.v1.Service !
+        items [core.v1.Service #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @core.v1.ServicePort
-        appProtocol s
-        name s
-        nodePort i
-        port i !
-        protocol s
-        targetPort util.intstr.IntOrString
+        appProtocol s #6 z
+        name s #1
+        nodePort i #5
+        port i #3 !
+        protocol s #2
+        targetPort util.intstr.IntOrString #4
         @core.v1.ServiceSpec
-        allocateLoadBalancerNodePorts b
-        clusterIP s
-        clusterIPs [s A
-        externalIPs [s A
-        externalName s
-        externalTrafficPolicy s
-        healthCheckNodePort i
-        internalTrafficPolicy s
-        ipFamilies [s A
-        ipFamilyPolicy s
-        loadBalancerClass s
-        loadBalancerIP s
-        loadBalancerSourceRanges [s A
-        ports [core.v1.ServicePort mport Mport,protocol
-        publishNotReadyAddresses b
-        selector {s A
-        sessionAffinity s
-        sessionAffinityConfig core.v1.SessionAffinityConfig
-        trafficDistribution s
-        type s
+        allocateLoadBalancerNodePorts b #20 z
+        clusterIP s #3
+        clusterIPs [s #18 A
+        externalIPs [s #5 A
+        externalName s #10
+        externalTrafficPolicy s #11
+        healthCheckNodePort i #12
+        internalTrafficPolicy s #22 z
+        ipFamilies [s #19 A
+        ipFamilyPolicy s #17 z
+        loadBalancerClass s #21 z
+        loadBalancerIP s #8
+        loadBalancerSourceRanges [s #9 A
+        ports [core.v1.ServicePort #1 mport Mport,protocol
+        publishNotReadyAddresses b #13
+        selector {s #2 A
+        sessionAffinity s #7
+        sessionAffinityConfig core.v1.SessionAffinityConfig #14
+        trafficDistribution s #23 z
+        type s #4
         @core.v1.ServiceStatus
-        conditions [meta.v1.Condition mtype Mtype
-        loadBalancer core.v1.LoadBalancerStatus
+        conditions [meta.v1.Condition #2 mtype Mtype
+        loadBalancer core.v1.LoadBalancerStatus #1
         @core.v1.SessionAffinityConfig
-        clientIP core.v1.ClientIPConfig
+        clientIP core.v1.ClientIPConfig #1
         @core.v1.SleepAction
-        seconds l !
+        seconds l #1 !
         @core.v1.StorageOSPersistentVolumeSource
-        fsType s
-        readOnly b
-        secretRef core.v1.ObjectReference
-        volumeName s
-        volumeNamespace s
+        fsType s #3
+        readOnly b #4
+        secretRef core.v1.ObjectReference #5
+        volumeName s #1
+        volumeNamespace s #2
         @core.v1.StorageOSVolumeSource
-        fsType s
-        readOnly b
-        secretRef core.v1.LocalObjectReference
-        volumeName s
-        volumeNamespace s
+        fsType s #3
+        readOnly b #4
+        secretRef core.v1.LocalObjectReference #5
+        volumeName s #1
+        volumeNamespace s #2
         @core.v1.Sysctl
-        name s !
-        value s !
+        name s #1 !
+        value s #2 !
         @core.v1.TCPSocketAction
-        host s
-        port util.intstr.IntOrString !
+        host s #2
+        port util.intstr.IntOrString #1 !
         @core.v1.Taint
-        effect s !
-        key s !
-        timeAdded meta.v1.Time
-        value s
+        effect s #3 !
+        key s #1 !
+        timeAdded meta.v1.Time #4
+        value s #2
         @core.v1.Toleration
-        effect s
-        key s
-        operator s
-        tolerationSeconds l
-        value s
+        effect s #4
+        key s #1
+        operator s #2
+        tolerationSeconds l #5 z
+        value s #3
         @core.v1.TopologySelectorLabelRequirement
-        key s !
-        values [s ! A
+        key s #1 !
+        values [s #2 ! A
         @core.v1.TopologySelectorTerm
-        matchLabelExpressions [core.v1.TopologySelectorLabelRequirement A
+        matchLabelExpressions [core.v1.TopologySelectorLabelRequirement #1 A
         @core.v1.TopologySpreadConstraint
-        labelSelector meta.v1.LabelSelector
-        matchLabelKeys [s A
-        maxSkew i !
-        minDomains i
-        nodeAffinityPolicy s
-        nodeTaintsPolicy s
-        topologyKey s !
-        whenUnsatisfiable s !
+        labelSelector meta.v1.LabelSelector #4
+        matchLabelKeys [s #8 A
+        maxSkew i #1 !
+        minDomains i #5 z
+        nodeAffinityPolicy s #6 z
+        nodeTaintsPolicy s #7 z
+        topologyKey s #2 !
+        whenUnsatisfiable s #3 !
         @core.v1.TypedLocalObjectReference
-        apiGroup s
-        kind s !
-        name s !
+        apiGroup s #1 z
+        kind s #2 !
+        name s #3 !
         @core.v1.TypedObjectReference
-        apiGroup s
-        kind s !
-        name s !
-        namespace s
+        apiGroup s #1 z
+        kind s #2 !
+        name s #3 !
+        namespace s #4 z
         @core.v1.Volume
-        awsElasticBlockStore core.v1.AWSElasticBlockStoreVolumeSource
-        azureDisk core.v1.AzureDiskVolumeSource
-        azureFile core.v1.AzureFileVolumeSource
-        cephfs core.v1.CephFSVolumeSource
-        cinder core.v1.CinderVolumeSource
-        configMap core.v1.ConfigMapVolumeSource
-        csi core.v1.CSIVolumeSource
-        downwardAPI core.v1.DownwardAPIVolumeSource
-        emptyDir core.v1.EmptyDirVolumeSource
-        ephemeral core.v1.EphemeralVolumeSource
-        fc core.v1.FCVolumeSource
-        flexVolume core.v1.FlexVolumeSource
-        flocker core.v1.FlockerVolumeSource
-        gcePersistentDisk core.v1.GCEPersistentDiskVolumeSource
-        gitRepo core.v1.GitRepoVolumeSource
-        glusterfs core.v1.GlusterfsVolumeSource
-        hostPath core.v1.HostPathVolumeSource
-        image core.v1.ImageVolumeSource
-        iscsi core.v1.ISCSIVolumeSource
-        name s !
-        nfs core.v1.NFSVolumeSource
-        persistentVolumeClaim core.v1.PersistentVolumeClaimVolumeSource
-        photonPersistentDisk core.v1.PhotonPersistentDiskVolumeSource
-        portworxVolume core.v1.PortworxVolumeSource
-        projected core.v1.ProjectedVolumeSource
-        quobyte core.v1.QuobyteVolumeSource
-        rbd core.v1.RBDVolumeSource
-        scaleIO core.v1.ScaleIOVolumeSource
-        secret core.v1.SecretVolumeSource
-        storageos core.v1.StorageOSVolumeSource
-        vsphereVolume core.v1.VsphereVirtualDiskVolumeSource
+        awsElasticBlockStore core.v1.AWSElasticBlockStoreVolumeSource #2.4
+        azureDisk core.v1.AzureDiskVolumeSource #2.22
+        azureFile core.v1.AzureFileVolumeSource #2.18
+        cephfs core.v1.CephFSVolumeSource #2.14
+        cinder core.v1.CinderVolumeSource #2.13
+        configMap core.v1.ConfigMapVolumeSource #2.19
+        csi core.v1.CSIVolumeSource #2.28
+        downwardAPI core.v1.DownwardAPIVolumeSource #2.16
+        emptyDir core.v1.EmptyDirVolumeSource #2.2
+        ephemeral core.v1.EphemeralVolumeSource #2.29
+        fc core.v1.FCVolumeSource #2.17
+        flexVolume core.v1.FlexVolumeSource #2.12
+        flocker core.v1.FlockerVolumeSource #2.15
+        gcePersistentDisk core.v1.GCEPersistentDiskVolumeSource #2.3
+        gitRepo core.v1.GitRepoVolumeSource #2.5
+        glusterfs core.v1.GlusterfsVolumeSource #2.9
+        hostPath core.v1.HostPathVolumeSource #2.1
+        image core.v1.ImageVolumeSource #2.30
+        iscsi core.v1.ISCSIVolumeSource #2.8
+        name s #1 !
+        nfs core.v1.NFSVolumeSource #2.7
+        persistentVolumeClaim core.v1.PersistentVolumeClaimVolumeSource #2.10
+        photonPersistentDisk core.v1.PhotonPersistentDiskVolumeSource #2.23
+        portworxVolume core.v1.PortworxVolumeSource #2.24
+        projected core.v1.ProjectedVolumeSource #2.26
+        quobyte core.v1.QuobyteVolumeSource #2.21
+        rbd core.v1.RBDVolumeSource #2.11
+        scaleIO core.v1.ScaleIOVolumeSource #2.25
+        secret core.v1.SecretVolumeSource #2.6
+        storageos core.v1.StorageOSVolumeSource #2.27
+        vsphereVolume core.v1.VsphereVirtualDiskVolumeSource #2.20
         @core.v1.VolumeDevice
-        devicePath s !
-        name s !
+        devicePath s #2 !
+        name s #1 !
         @core.v1.VolumeMount
-        mountPath s !
-        mountPropagation s
-        name s !
-        readOnly b
-        recursiveReadOnly s
-        subPath s
-        subPathExpr s
+        mountPath s #3 !
+        mountPropagation s #5 z
+        name s #1 !
+        readOnly b #2
+        recursiveReadOnly s #7 z
+        subPath s #4
+        subPathExpr s #6
         @core.v1.VolumeMountStatus
-        mountPath s !
-        name s !
-        readOnly b
-        recursiveReadOnly s
-        volumeStatus core.v1.VolumeStatus
+        mountPath s #2 !
+        name s #1 !
+        readOnly b #3
+        recursiveReadOnly s #4 z
+        volumeStatus core.v1.VolumeStatus #5
         @core.v1.VolumeNodeAffinity
-        required core.v1.NodeSelector
+        required core.v1.NodeSelector #1
         @core.v1.VolumeProjection
-        clusterTrustBundle core.v1.ClusterTrustBundleProjection
-        configMap core.v1.ConfigMapProjection
-        downwardAPI core.v1.DownwardAPIProjection
-        podCertificate core.v1.PodCertificateProjection
-        secret core.v1.SecretProjection
-        serviceAccountToken core.v1.ServiceAccountTokenProjection
+        clusterTrustBundle core.v1.ClusterTrustBundleProjection #5
+        configMap core.v1.ConfigMapProjection #3
+        downwardAPI core.v1.DownwardAPIProjection #2
+        podCertificate core.v1.PodCertificateProjection #6
+        secret core.v1.SecretProjection #1
+        serviceAccountToken core.v1.ServiceAccountTokenProjection #4
         @core.v1.VolumeResourceRequirements
-        limits {api.resource.Quantity
-        requests {api.resource.Quantity
+        limits {api.resource.Quantity #1
+        requests {api.resource.Quantity #2
         @core.v1.VolumeStatus
-        image core.v1.ImageVolumeStatus
+        image core.v1.ImageVolumeStatus #1
         @core.v1.VsphereVirtualDiskVolumeSource
-        fsType s
-        storagePolicyID s
-        storagePolicyName s
-        volumePath s !
+        fsType s #2
+        storagePolicyID s #4
+        storagePolicyName s #3
+        volumePath s #1 !
         @core.v1.WeightedPodAffinityTerm
-        podAffinityTerm core.v1.PodAffinityTerm !
-        weight i !
+        podAffinityTerm core.v1.PodAffinityTerm #2 !
+        weight i #1 !
         @core.v1.WindowsSecurityContextOptions
-        gmsaCredentialSpec s
-        gmsaCredentialSpecName s
-        hostProcess b
-        runAsUserName s
+        gmsaCredentialSpec s #2 z
+        gmsaCredentialSpecName s #1 z
+        hostProcess b #4 z
+        runAsUserName s #3 z
         @discovery.v1.Endpoint
-        addresses [s ! S
-        conditions discovery.v1.EndpointConditions
-        deprecatedTopology {s
-        hints discovery.v1.EndpointHints
-        hostname s
-        nodeName s
-        targetRef core.v1.ObjectReference
-        zone s
+        addresses [s #1 ! S
+        conditions discovery.v1.EndpointConditions #2
+        deprecatedTopology {s #5
+        hints discovery.v1.EndpointHints #8
+        hostname s #3 z
+        nodeName s #6 z
+        targetRef core.v1.ObjectReference #4
+        zone s #7 z
         @discovery.v1.EndpointConditions
-        ready b
-        serving b
-        terminating b
+        ready b #1 z
+        serving b #2 z
+        terminating b #3 z
         @discovery.v1.EndpointHints
-        forNodes [discovery.v1.ForNode A
-        forZones [discovery.v1.ForZone A
+        forNodes [discovery.v1.ForNode #2 A
+        forZones [discovery.v1.ForZone #1 A
         @discovery.v1.EndpointPort
-        appProtocol s
-        name s
-        port i
-        protocol s
+        appProtocol s #4 z
+        name s #1 z
+        port i #3 z
+        protocol s #2 z
         @discovery.v1.EndpointSlice +discovery.k8s.io/v1
-        addressType s !
+        addressType s #4 !
         apiVersion s
-        endpoints [discovery.v1.Endpoint A
+        endpoints [discovery.v1.Endpoint #2 A
         kind s
-        metadata meta.v1.ObjectMeta
-        ports [discovery.v1.EndpointPort A
+        metadata meta.v1.ObjectMeta #1
+        ports [discovery.v1.EndpointPort #3 A
         @discovery.v1.EndpointSliceList +discovery.k8s.io/v1
         apiVersion s
-        items [discovery.v1.EndpointSlice !
+        items [discovery.v1.EndpointSlice #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @discovery.v1.ForNode
-        name s !
+        name s #1 !
         @discovery.v1.ForZone
-        name s !
+        name s #1 !
         @events.v1.Event +events.k8s.io/v1
-        action s
+        action s #6
         apiVersion s
-        deprecatedCount i
-        deprecatedFirstTimestamp meta.v1.Time
-        deprecatedLastTimestamp meta.v1.Time
-        deprecatedSource core.v1.EventSource
-        eventTime meta.v1.MicroTime !
+        deprecatedCount i #15
+        deprecatedFirstTimestamp meta.v1.Time #13
+        deprecatedLastTimestamp meta.v1.Time #14
+        deprecatedSource core.v1.EventSource #12
+        eventTime meta.v1.MicroTime #2 !
         kind s
-        metadata meta.v1.ObjectMeta
-        note s
-        reason s
-        regarding core.v1.ObjectReference
-        related core.v1.ObjectReference
-        reportingController s
-        reportingInstance s
-        series events.v1.EventSeries
-        type s
+        metadata meta.v1.ObjectMeta #1
+        note s #10
+        reason s #7
+        regarding core.v1.ObjectReference #8
+        related core.v1.ObjectReference #9
+        reportingController s #4
+        reportingInstance s #5
+        series events.v1.EventSeries #3
+        type s #11
         @events.v1.EventList +events.k8s.io/v1
         apiVersion s
-        items [events.v1.Event !
+        items [events.v1.Event #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @events.v1.EventSeries
-        count i !
-        lastObservedTime meta.v1.MicroTime !
+        count i #1 !
+        lastObservedTime meta.v1.MicroTime #2 !
         @flowcontrol.v1.ExemptPriorityLevelConfiguration
-        lendablePercent i
-        nominalConcurrencyShares i
+        lendablePercent i #2 z
+        nominalConcurrencyShares i #1 z
         @flowcontrol.v1.FlowDistinguisherMethod
-        type s !
+        type s #1 !
         @flowcontrol.v1.FlowSchema +flowcontrol.apiserver.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec flowcontrol.v1.FlowSchemaSpec
-        status flowcontrol.v1.FlowSchemaStatus
+        metadata meta.v1.ObjectMeta #1
+        spec flowcontrol.v1.FlowSchemaSpec #2
+        status flowcontrol.v1.FlowSchemaStatus #3
         @flowcontrol.v1.FlowSchemaCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s
-        type s
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2
+        type s #1
         @flowcontrol.v1.FlowSchemaList +flowcontrol.apiserver.k8s.io/v1
         apiVersion s
-        items [flowcontrol.v1.FlowSchema !
+        items [flowcontrol.v1.FlowSchema #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @flowcontrol.v1.FlowSchemaSpec
-        distinguisherMethod flowcontrol.v1.FlowDistinguisherMethod
-        matchingPrecedence i
-        priorityLevelConfiguration flowcontrol.v1.PriorityLevelConfigurationReference !
-        rules [flowcontrol.v1.PolicyRulesWithSubjects A
+        distinguisherMethod flowcontrol.v1.FlowDistinguisherMethod #3
+        matchingPrecedence i #2 z
+        priorityLevelConfiguration flowcontrol.v1.PriorityLevelConfigurationReference #1 !
+        rules [flowcontrol.v1.PolicyRulesWithSubjects #4 A
         @flowcontrol.v1.FlowSchemaStatus
-        conditions [flowcontrol.v1.FlowSchemaCondition mtype Mtype
+        conditions [flowcontrol.v1.FlowSchemaCondition #1 mtype Mtype
         @flowcontrol.v1.GroupSubject
-        name s !
+        name s #1 !
         @flowcontrol.v1.LimitResponse
-        queuing flowcontrol.v1.QueuingConfiguration
-        type s !
+        queuing flowcontrol.v1.QueuingConfiguration #2
+        type s #1 !
         @flowcontrol.v1.LimitedPriorityLevelConfiguration
-        borrowingLimitPercent i
-        lendablePercent i
-        limitResponse flowcontrol.v1.LimitResponse
-        nominalConcurrencyShares i
+        borrowingLimitPercent i #4 z
+        lendablePercent i #3 z
+        limitResponse flowcontrol.v1.LimitResponse #2
+        nominalConcurrencyShares i #1 z
         @flowcontrol.v1.NonResourcePolicyRule
-        nonResourceURLs [s ! S
-        verbs [s ! S
+        nonResourceURLs [s #6 ! S
+        verbs [s #1 ! S
         @flowcontrol.v1.PolicyRulesWithSubjects
-        nonResourceRules [flowcontrol.v1.NonResourcePolicyRule A
-        resourceRules [flowcontrol.v1.ResourcePolicyRule A
-        subjects [flowcontrol.v1.Subject ! A
+        nonResourceRules [flowcontrol.v1.NonResourcePolicyRule #3 A
+        resourceRules [flowcontrol.v1.ResourcePolicyRule #2 A
+        subjects [flowcontrol.v1.Subject #1 ! A
         @flowcontrol.v1.PriorityLevelConfiguration +flowcontrol.apiserver.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec flowcontrol.v1.PriorityLevelConfigurationSpec
-        status flowcontrol.v1.PriorityLevelConfigurationStatus
+        metadata meta.v1.ObjectMeta #1
+        spec flowcontrol.v1.PriorityLevelConfigurationSpec #2
+        status flowcontrol.v1.PriorityLevelConfigurationStatus #3
         @flowcontrol.v1.PriorityLevelConfigurationCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s
-        type s
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2
+        type s #1
         @flowcontrol.v1.PriorityLevelConfigurationList +flowcontrol.apiserver.k8s.io/v1
         apiVersion s
-        items [flowcontrol.v1.PriorityLevelConfiguration !
+        items [flowcontrol.v1.PriorityLevelConfiguration #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @flowcontrol.v1.PriorityLevelConfigurationReference
-        name s !
+        name s #1 !
         @flowcontrol.v1.PriorityLevelConfigurationSpec
-        exempt flowcontrol.v1.ExemptPriorityLevelConfiguration
-        limited flowcontrol.v1.LimitedPriorityLevelConfiguration
-        type s !
+        exempt flowcontrol.v1.ExemptPriorityLevelConfiguration #3
+        limited flowcontrol.v1.LimitedPriorityLevelConfiguration #2
+        type s #1 !
         @flowcontrol.v1.PriorityLevelConfigurationStatus
-        conditions [flowcontrol.v1.PriorityLevelConfigurationCondition mtype Mtype
+        conditions [flowcontrol.v1.PriorityLevelConfigurationCondition #1 mtype Mtype
         @flowcontrol.v1.QueuingConfiguration
-        handSize i
-        queueLengthLimit i
-        queues i
+        handSize i #2 z
+        queueLengthLimit i #3 z
+        queues i #1 z
         @flowcontrol.v1.ResourcePolicyRule
-        apiGroups [s ! S
-        clusterScope b
-        namespaces [s S
-        resources [s ! S
-        verbs [s ! S
+        apiGroups [s #2 ! S
+        clusterScope b #4
+        namespaces [s #5 S
+        resources [s #3 ! S
+        verbs [s #1 ! S
         @flowcontrol.v1.ServiceAccountSubject
-        name s !
-        namespace s !
+        name s #2 !
+        namespace s #1 !
         @flowcontrol.v1.Subject
-        group flowcontrol.v1.GroupSubject
-        kind s !
-        serviceAccount flowcontrol.v1.ServiceAccountSubject
-        user flowcontrol.v1.UserSubject
+        group flowcontrol.v1.GroupSubject #3
+        kind s #1 !
+        serviceAccount flowcontrol.v1.ServiceAccountSubject #4
+        user flowcontrol.v1.UserSubject #2
         @flowcontrol.v1.UserSubject
-        name s !
+        name s #1 !
         @networking.v1.HTTPIngressPath
-        backend networking.v1.IngressBackend !
-        path s
-        pathType s !
+        backend networking.v1.IngressBackend #2 !
+        path s #1
+        pathType s #3 z !
         @networking.v1.HTTPIngressRuleValue
-        paths [networking.v1.HTTPIngressPath ! A
+        paths [networking.v1.HTTPIngressPath #1 ! A
         @networking.v1.IPAddress +networking.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec networking.v1.IPAddressSpec !
+        metadata meta.v1.ObjectMeta #1
+        spec networking.v1.IPAddressSpec #2 !
         @networking.v1.IPAddressList +networking.k8s.io/v1
         apiVersion s
-        items [networking.v1.IPAddress !
+        items [networking.v1.IPAddress #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @networking.v1.IPAddressSpec
-        parentRef networking.v1.ParentReference !
+        parentRef networking.v1.ParentReference #1 !
         @networking.v1.IPBlock
-        cidr s !
-        except [s A
+        cidr s #1 !
+        except [s #2 A
         @networking.v1.Ingress +networking.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec networking.v1.IngressSpec
-        status networking.v1.IngressStatus
+        metadata meta.v1.ObjectMeta #1
+        spec networking.v1.IngressSpec #2
+        status networking.v1.IngressStatus #3
         @networking.v1.IngressBackend
-        resource core.v1.TypedLocalObjectReference
-        service networking.v1.IngressServiceBackend
+        resource core.v1.TypedLocalObjectReference #3
+        service networking.v1.IngressServiceBackend #4
         @networking.v1.IngressClass +networking.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec networking.v1.IngressClassSpec
+        metadata meta.v1.ObjectMeta #1
+        spec networking.v1.IngressClassSpec #2
         @networking.v1.IngressClassList +networking.k8s.io/v1
         apiVersion s
-        items [networking.v1.IngressClass !
+        items [networking.v1.IngressClass #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @networking.v1.IngressClassParametersReference
-        apiGroup s
-        kind s !
-        name s !
-        namespace s
-        scope s
+        apiGroup s #1 z
+        kind s #2 !
+        name s #3 !
+        namespace s #5 z
+        scope s #4 z
         @networking.v1.IngressClassSpec
-        controller s
-        parameters networking.v1.IngressClassParametersReference
+        controller s #1
+        parameters networking.v1.IngressClassParametersReference #2
         @networking.v1.IngressList +networking.k8s.io/v1
         apiVersion s
-        items [networking.v1.Ingress !
+        items [networking.v1.Ingress #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @networking.v1.IngressLoadBalancerIngress
-        hostname s
-        ip s
-        ports [networking.v1.IngressPortStatus A
+        hostname s #2
+        ip s #1
+        ports [networking.v1.IngressPortStatus #4 A
         @networking.v1.IngressLoadBalancerStatus
-        ingress [networking.v1.IngressLoadBalancerIngress A
+        ingress [networking.v1.IngressLoadBalancerIngress #1 A
         @networking.v1.IngressPortStatus
-        error s
-        port i !
-        protocol s !
+        error s #3 z
+        port i #1 !
+        protocol s #2 !
         @networking.v1.IngressRule
-        host s
-        http networking.v1.HTTPIngressRuleValue
+        host s #1
+        http networking.v1.HTTPIngressRuleValue #2.1
         @networking.v1.IngressServiceBackend
-        name s !
-        port networking.v1.ServiceBackendPort
+        name s #1 !
+        port networking.v1.ServiceBackendPort #2
         @networking.v1.IngressSpec
-        defaultBackend networking.v1.IngressBackend
-        ingressClassName s
-        rules [networking.v1.IngressRule A
-        tls [networking.v1.IngressTLS A
+        defaultBackend networking.v1.IngressBackend #1
+        ingressClassName s #4 z
+        rules [networking.v1.IngressRule #3 A
+        tls [networking.v1.IngressTLS #2 A
         @networking.v1.IngressStatus
-        loadBalancer networking.v1.IngressLoadBalancerStatus
+        loadBalancer networking.v1.IngressLoadBalancerStatus #1
         @networking.v1.IngressTLS
-        hosts [s A
-        secretName s
+        hosts [s #1 A
+        secretName s #2
         @networking.v1.NetworkPolicy +networking.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec networking.v1.NetworkPolicySpec
+        metadata meta.v1.ObjectMeta #1
+        spec networking.v1.NetworkPolicySpec #2
         @networking.v1.NetworkPolicyEgressRule
-        ports [networking.v1.NetworkPolicyPort A
-        to [networking.v1.NetworkPolicyPeer A
+        ports [networking.v1.NetworkPolicyPort #1 A
+        to [networking.v1.NetworkPolicyPeer #2 A
         @networking.v1.NetworkPolicyIngressRule
-        from [networking.v1.NetworkPolicyPeer A
-        ports [networking.v1.NetworkPolicyPort A
+        from [networking.v1.NetworkPolicyPeer #2 A
+        ports [networking.v1.NetworkPolicyPort #1 A
         @networking.v1.NetworkPolicyList +networking.k8s.io/v1
         apiVersion s
-        items [networking.v1.NetworkPolicy !
+        items [networking.v1.NetworkPolicy #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @networking.v1.NetworkPolicyPeer
-        ipBlock networking.v1.IPBlock
-        namespaceSelector meta.v1.LabelSelector
-        podSelector meta.v1.LabelSelector
+        ipBlock networking.v1.IPBlock #3
+        namespaceSelector meta.v1.LabelSelector #2
+        podSelector meta.v1.LabelSelector #1
         @networking.v1.NetworkPolicyPort
-        endPort i
-        port util.intstr.IntOrString
-        protocol s
+        endPort i #3 z
+        port util.intstr.IntOrString #2
+        protocol s #1 z
         @networking.v1.NetworkPolicySpec
-        egress [networking.v1.NetworkPolicyEgressRule A
-        ingress [networking.v1.NetworkPolicyIngressRule A
-        podSelector meta.v1.LabelSelector
-        policyTypes [s A
+        egress [networking.v1.NetworkPolicyEgressRule #3 A
+        ingress [networking.v1.NetworkPolicyIngressRule #2 A
+        podSelector meta.v1.LabelSelector #1
+        policyTypes [s #4 A
         @networking.v1.ParentReference
-        group s
-        name s !
-        namespace s
-        resource s !
+        group s #1
+        name s #4 !
+        namespace s #3
+        resource s #2 !
         @networking.v1.ServiceBackendPort
-        name s
-        number i
+        name s #1
+        number i #2
         @networking.v1.ServiceCIDR +networking.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec networking.v1.ServiceCIDRSpec
-        status networking.v1.ServiceCIDRStatus
+        metadata meta.v1.ObjectMeta #1
+        spec networking.v1.ServiceCIDRSpec #2
+        status networking.v1.ServiceCIDRStatus #3
         @networking.v1.ServiceCIDRList +networking.k8s.io/v1
         apiVersion s
-        items [networking.v1.ServiceCIDR !
+        items [networking.v1.ServiceCIDR #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @networking.v1.ServiceCIDRSpec
-        cidrs [s A
+        cidrs [s #1 A
         @networking.v1.ServiceCIDRStatus
-        conditions [meta.v1.Condition mtype Mtype
+        conditions [meta.v1.Condition #1 mtype Mtype
         @node.v1.Overhead
-        podFixed {api.resource.Quantity
+        podFixed {api.resource.Quantity #1
         @node.v1.RuntimeClass +node.k8s.io/v1
         apiVersion s
-        handler s !
+        handler s #2 !
         kind s
-        metadata meta.v1.ObjectMeta
-        overhead node.v1.Overhead
-        scheduling node.v1.Scheduling
+        metadata meta.v1.ObjectMeta #1
+        overhead node.v1.Overhead #3
+        scheduling node.v1.Scheduling #4
         @node.v1.RuntimeClassList +node.k8s.io/v1
         apiVersion s
-        items [node.v1.RuntimeClass !
+        items [node.v1.RuntimeClass #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @node.v1.Scheduling
-        nodeSelector {s A
-        tolerations [core.v1.Toleration A
+        nodeSelector {s #1 A
+        tolerations [core.v1.Toleration #2 A
         @policy.v1.Eviction +policy/v1
         apiVersion s
-        deleteOptions meta.v1.DeleteOptions
+        deleteOptions meta.v1.DeleteOptions #2
         kind s
-        metadata meta.v1.ObjectMeta
+        metadata meta.v1.ObjectMeta #1
         @policy.v1.PodDisruptionBudget +policy/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec policy.v1.PodDisruptionBudgetSpec
-        status policy.v1.PodDisruptionBudgetStatus
+        metadata meta.v1.ObjectMeta #1
+        spec policy.v1.PodDisruptionBudgetSpec #2
+        status policy.v1.PodDisruptionBudgetStatus #3
         @policy.v1.PodDisruptionBudgetList +policy/v1
         apiVersion s
-        items [policy.v1.PodDisruptionBudget !
+        items [policy.v1.PodDisruptionBudget #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @policy.v1.PodDisruptionBudgetSpec
-        maxUnavailable util.intstr.IntOrString
-        minAvailable util.intstr.IntOrString
-        selector meta.v1.LabelSelector r
-        unhealthyPodEvictionPolicy s
+        maxUnavailable util.intstr.IntOrString #3
+        minAvailable util.intstr.IntOrString #1
+        selector meta.v1.LabelSelector #2 r
+        unhealthyPodEvictionPolicy s #4 z
         @policy.v1.PodDisruptionBudgetStatus
-        conditions [meta.v1.Condition mtype Mtype
-        currentHealthy i
-        desiredHealthy i
-        disruptedPods {meta.v1.Time
-        disruptionsAllowed i
-        expectedPods i
-        observedGeneration l
+        conditions [meta.v1.Condition #7 mtype Mtype
+        currentHealthy i #4 z
+        desiredHealthy i #5 z
+        disruptedPods {meta.v1.Time #2
+        disruptionsAllowed i #3 z
+        expectedPods i #6 z
+        observedGeneration l #1
         @rbac.v1.AggregationRule
-        clusterRoleSelectors [meta.v1.LabelSelector A
+        clusterRoleSelectors [meta.v1.LabelSelector #1 A
         @rbac.v1.ClusterRole +rbac.authorization.k8s.io/v1
-        aggregationRule rbac.v1.AggregationRule
+        aggregationRule rbac.v1.AggregationRule #3
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        rules [rbac.v1.PolicyRule A
+        metadata meta.v1.ObjectMeta #1
+        rules [rbac.v1.PolicyRule #2 A
         @rbac.v1.ClusterRoleBinding +rbac.authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        roleRef rbac.v1.RoleRef !
-        subjects [rbac.v1.Subject A
+        metadata meta.v1.ObjectMeta #1
+        roleRef rbac.v1.RoleRef #3 !
+        subjects [rbac.v1.Subject #2 A
         @rbac.v1.ClusterRoleBindingList +rbac.authorization.k8s.io/v1
         apiVersion s
-        items [rbac.v1.ClusterRoleBinding !
+        items [rbac.v1.ClusterRoleBinding #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @rbac.v1.ClusterRoleList +rbac.authorization.k8s.io/v1
         apiVersion s
-        items [rbac.v1.ClusterRole !
+        items [rbac.v1.ClusterRole #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @rbac.v1.PolicyRule
-        apiGroups [s A
-        nonResourceURLs [s A
-        resourceNames [s A
-        resources [s A
-        verbs [s ! A
+        apiGroups [s #2 A
+        nonResourceURLs [s #5 A
+        resourceNames [s #4 A
+        resources [s #3 A
+        verbs [s #1 ! A
         @rbac.v1.Role +rbac.authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        rules [rbac.v1.PolicyRule A
+        metadata meta.v1.ObjectMeta #1
+        rules [rbac.v1.PolicyRule #2 A
         @rbac.v1.RoleBinding +rbac.authorization.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        roleRef rbac.v1.RoleRef !
-        subjects [rbac.v1.Subject A
+        metadata meta.v1.ObjectMeta #1
+        roleRef rbac.v1.RoleRef #3 !
+        subjects [rbac.v1.Subject #2 A
         @rbac.v1.RoleBindingList +rbac.authorization.k8s.io/v1
         apiVersion s
-        items [rbac.v1.RoleBinding !
+        items [rbac.v1.RoleBinding #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @rbac.v1.RoleList +rbac.authorization.k8s.io/v1
         apiVersion s
-        items [rbac.v1.Role !
+        items [rbac.v1.Role #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @rbac.v1.RoleRef
-        apiGroup s
-        kind s !
-        name s !
+        apiGroup s #1 z
+        kind s #2 !
+        name s #3 !
         @rbac.v1.Subject
-        apiGroup s
-        kind s !
-        name s !
-        namespace s
+        apiGroup s #2
+        kind s #1 !
+        name s #3 !
+        namespace s #4
         @scheduling.v1.PriorityClass +scheduling.k8s.io/v1
         apiVersion s
-        description s
-        globalDefault b
+        description s #4
+        globalDefault b #3
         kind s
-        metadata meta.v1.ObjectMeta
-        preemptionPolicy s
-        value i
+        metadata meta.v1.ObjectMeta #1
+        preemptionPolicy s #5 z
+        value i #2 z
         @scheduling.v1.PriorityClassList +scheduling.k8s.io/v1
         apiVersion s
-        items [scheduling.v1.PriorityClass !
+        items [scheduling.v1.PriorityClass #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.CSIDriver +storage.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec storage.v1.CSIDriverSpec !
+        metadata meta.v1.ObjectMeta #1
+        spec storage.v1.CSIDriverSpec #2 !
         @storage.v1.CSIDriverList +storage.k8s.io/v1
         apiVersion s
-        items [storage.v1.CSIDriver !
+        items [storage.v1.CSIDriver #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.CSIDriverSpec
-        attachRequired b
-        fsGroupPolicy s
-        nodeAllocatableUpdatePeriodSeconds l
-        podInfoOnMount b
-        preventPodSchedulingIfMissing b
-        requiresRepublish b
-        seLinuxMount b
-        serviceAccountTokenInSecrets b
-        storageCapacity b
-        tokenRequests [storage.v1.TokenRequest A
-        volumeLifecycleModes [s S
+        attachRequired b #1 z
+        fsGroupPolicy s #5 z
+        nodeAllocatableUpdatePeriodSeconds l #9 z
+        podInfoOnMount b #2 z
+        preventPodSchedulingIfMissing b #11 z
+        requiresRepublish b #7 z
+        seLinuxMount b #8 z
+        serviceAccountTokenInSecrets b #10 z
+        storageCapacity b #4 z
+        tokenRequests [storage.v1.TokenRequest #6 A
+        volumeLifecycleModes [s #3 S
         @storage.v1.CSINode +storage.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec storage.v1.CSINodeSpec !
+        metadata meta.v1.ObjectMeta #1
+        spec storage.v1.CSINodeSpec #2 !
         @storage.v1.CSINodeDriver
-        allocatable storage.v1.VolumeNodeResources
-        name s !
-        nodeID s !
-        topologyKeys [s A
+        allocatable storage.v1.VolumeNodeResources #4
+        name s #1 !
+        nodeID s #2 !
+        topologyKeys [s #3 A
         @storage.v1.CSINodeList +storage.k8s.io/v1
         apiVersion s
-        items [storage.v1.CSINode !
+        items [storage.v1.CSINode #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.CSINodeSpec
-        drivers [storage.v1.CSINodeDriver ! mname Mname
+        drivers [storage.v1.CSINodeDriver #1 ! mname Mname
         @storage.v1.CSIStorageCapacity +storage.k8s.io/v1
         apiVersion s
-        capacity api.resource.Quantity
+        capacity api.resource.Quantity #4
         kind s
-        maximumVolumeSize api.resource.Quantity
-        metadata meta.v1.ObjectMeta
-        nodeTopology meta.v1.LabelSelector
-        storageClassName s !
+        maximumVolumeSize api.resource.Quantity #5
+        metadata meta.v1.ObjectMeta #1
+        nodeTopology meta.v1.LabelSelector #2
+        storageClassName s #3 !
         @storage.v1.CSIStorageCapacityList +storage.k8s.io/v1
         apiVersion s
-        items [storage.v1.CSIStorageCapacity !
+        items [storage.v1.CSIStorageCapacity #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.StorageClass +storage.k8s.io/v1
-        allowVolumeExpansion b
-        allowedTopologies [core.v1.TopologySelectorTerm A
+        allowVolumeExpansion b #6 z
+        allowedTopologies [core.v1.TopologySelectorTerm #8 A
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        mountOptions [s A
-        parameters {s
-        provisioner s !
-        reclaimPolicy s
-        volumeBindingMode s
+        metadata meta.v1.ObjectMeta #1
+        mountOptions [s #5 A
+        parameters {s #3
+        provisioner s #2 !
+        reclaimPolicy s #4 z
+        volumeBindingMode s #7 z
         @storage.v1.StorageClassList +storage.k8s.io/v1
         apiVersion s
-        items [storage.v1.StorageClass !
+        items [storage.v1.StorageClass #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.TokenRequest
-        audience s !
-        expirationSeconds l
+        audience s #1 !
+        expirationSeconds l #2 z
         @storage.v1.VolumeAttachment +storage.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec storage.v1.VolumeAttachmentSpec !
-        status storage.v1.VolumeAttachmentStatus
+        metadata meta.v1.ObjectMeta #1
+        spec storage.v1.VolumeAttachmentSpec #2 !
+        status storage.v1.VolumeAttachmentStatus #3
         @storage.v1.VolumeAttachmentList +storage.k8s.io/v1
         apiVersion s
-        items [storage.v1.VolumeAttachment !
+        items [storage.v1.VolumeAttachment #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.VolumeAttachmentSource
-        inlineVolumeSpec core.v1.PersistentVolumeSpec
-        persistentVolumeName s
+        inlineVolumeSpec core.v1.PersistentVolumeSpec #2
+        persistentVolumeName s #1 z
         @storage.v1.VolumeAttachmentSpec
-        attacher s !
-        nodeName s !
-        source storage.v1.VolumeAttachmentSource !
+        attacher s #1 !
+        nodeName s #3 !
+        source storage.v1.VolumeAttachmentSource #2 !
         @storage.v1.VolumeAttachmentStatus
-        attachError storage.v1.VolumeError
-        attached b !
-        attachmentMetadata {s
-        detachError storage.v1.VolumeError
+        attachError storage.v1.VolumeError #3
+        attached b #1 !
+        attachmentMetadata {s #2
+        detachError storage.v1.VolumeError #4
         @storage.v1.VolumeAttributesClass +storage.k8s.io/v1
         apiVersion s
-        driverName s !
+        driverName s #2 !
         kind s
-        metadata meta.v1.ObjectMeta
-        parameters {s
+        metadata meta.v1.ObjectMeta #1
+        parameters {s #3
         @storage.v1.VolumeAttributesClassList +storage.k8s.io/v1
         apiVersion s
-        items [storage.v1.VolumeAttributesClass !
+        items [storage.v1.VolumeAttributesClass #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @storage.v1.VolumeError
-        errorCode i
-        message s
-        time meta.v1.Time
+        errorCode i #3 z
+        message s #2
+        time meta.v1.Time #1
         @storage.v1.VolumeNodeResources
-        count i
+        count i #1 z
         @apiextensions.v1.CustomResourceColumnDefinition
-        description s
-        format s
-        jsonPath s !
-        name s !
-        priority i
-        type s !
+        description s #4
+        format s #3
+        jsonPath s #6 !
+        name s #1 !
+        priority i #5
+        type s #2 !
         @apiextensions.v1.CustomResourceConversion
-        strategy s !
-        webhook apiextensions.v1.WebhookConversion
+        strategy s #1 !
+        webhook apiextensions.v1.WebhookConversion #2
         @apiextensions.v1.CustomResourceDefinition +apiextensions.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec apiextensions.v1.CustomResourceDefinitionSpec !
-        status apiextensions.v1.CustomResourceDefinitionStatus
+        metadata meta.v1.ObjectMeta #1
+        spec apiextensions.v1.CustomResourceDefinitionSpec #2 !
+        status apiextensions.v1.CustomResourceDefinitionStatus #3
         @apiextensions.v1.CustomResourceDefinitionCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        observedGeneration l
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        observedGeneration l #6
+        reason s #4
+        status s #2 !
+        type s #1 !
         @apiextensions.v1.CustomResourceDefinitionList +apiextensions.k8s.io/v1
         apiVersion s
-        items [apiextensions.v1.CustomResourceDefinition !
+        items [apiextensions.v1.CustomResourceDefinition #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apiextensions.v1.CustomResourceDefinitionNames
-        categories [s A
-        kind s !
-        listKind s
-        plural s !
-        shortNames [s A
-        singular s
+        categories [s #6 A
+        kind s #4 !
+        listKind s #5
+        plural s #1 !
+        shortNames [s #3 A
+        singular s #2
         @apiextensions.v1.CustomResourceDefinitionSpec
-        conversion apiextensions.v1.CustomResourceConversion
-        group s !
-        names apiextensions.v1.CustomResourceDefinitionNames !
-        preserveUnknownFields b
-        scope s !
-        versions [apiextensions.v1.CustomResourceDefinitionVersion ! A
+        conversion apiextensions.v1.CustomResourceConversion #9
+        group s #1 !
+        names apiextensions.v1.CustomResourceDefinitionNames #3 !
+        preserveUnknownFields b #10
+        scope s #4 !
+        versions [apiextensions.v1.CustomResourceDefinitionVersion #7 ! A
         @apiextensions.v1.CustomResourceDefinitionStatus
-        acceptedNames apiextensions.v1.CustomResourceDefinitionNames
-        conditions [apiextensions.v1.CustomResourceDefinitionCondition Mtype
-        observedGeneration l
-        storedVersions [s A
+        acceptedNames apiextensions.v1.CustomResourceDefinitionNames #2
+        conditions [apiextensions.v1.CustomResourceDefinitionCondition #1 Mtype
+        observedGeneration l #4
+        storedVersions [s #3 A
         @apiextensions.v1.CustomResourceDefinitionVersion
-        additionalPrinterColumns [apiextensions.v1.CustomResourceColumnDefinition A
-        deprecated b
-        deprecationWarning s
-        name s !
-        schema apiextensions.v1.CustomResourceValidation
-        selectableFields [apiextensions.v1.SelectableField A
-        served b !
-        storage b !
-        subresources apiextensions.v1.CustomResourceSubresources
+        additionalPrinterColumns [apiextensions.v1.CustomResourceColumnDefinition #6 A
+        deprecated b #7
+        deprecationWarning s #8 z
+        name s #1 !
+        schema apiextensions.v1.CustomResourceValidation #4
+        selectableFields [apiextensions.v1.SelectableField #9 A
+        served b #2 !
+        storage b #3 !
+        subresources apiextensions.v1.CustomResourceSubresources #5
         @apiextensions.v1.CustomResourceSubresourceScale
-        labelSelectorPath s
-        specReplicasPath s !
-        statusReplicasPath s !
+        labelSelectorPath s #3 z
+        specReplicasPath s #1 !
+        statusReplicasPath s #2 !
         @apiextensions.v1.CustomResourceSubresourceStatus =o
         @apiextensions.v1.CustomResourceSubresources
-        scale apiextensions.v1.CustomResourceSubresourceScale
-        status apiextensions.v1.CustomResourceSubresourceStatus
+        scale apiextensions.v1.CustomResourceSubresourceScale #2
+        status apiextensions.v1.CustomResourceSubresourceStatus #1
         @apiextensions.v1.CustomResourceValidation
-        openAPIV3Schema apiextensions.v1.JSONSchemaProps
+        openAPIV3Schema apiextensions.v1.JSONSchemaProps #1
         @apiextensions.v1.ExternalDocumentation
-        description s
-        url s
+        description s #1
+        url s #2
         @apiextensions.v1.JSON =*
         @apiextensions.v1.JSONSchemaProps
-        $ref s
-        $schema s
-        additionalItems apiextensions.v1.JSONSchemaPropsOrBool
-        additionalProperties apiextensions.v1.JSONSchemaPropsOrBool
-        allOf [apiextensions.v1.JSONSchemaProps A
-        anyOf [apiextensions.v1.JSONSchemaProps A
-        default apiextensions.v1.JSON
-        definitions {apiextensions.v1.JSONSchemaProps
-        dependencies {apiextensions.v1.JSONSchemaPropsOrStringArray
-        description s
-        enum [apiextensions.v1.JSON A
-        example apiextensions.v1.JSON
-        exclusiveMaximum b
-        exclusiveMinimum b
-        externalDocs apiextensions.v1.ExternalDocumentation
-        format s
-        id s
-        items apiextensions.v1.JSONSchemaPropsOrArray
-        maxItems l
-        maxLength l
-        maxProperties l
-        maximum n
-        minItems l
-        minLength l
-        minProperties l
-        minimum n
-        multipleOf n
-        not apiextensions.v1.JSONSchemaProps
-        nullable b
-        oneOf [apiextensions.v1.JSONSchemaProps A
-        pattern s
-        patternProperties {apiextensions.v1.JSONSchemaProps
-        properties {apiextensions.v1.JSONSchemaProps
-        required [s A
-        title s
-        type s
-        uniqueItems b
-        x-kubernetes-embedded-resource b
-        x-kubernetes-int-or-string b
-        x-kubernetes-list-map-keys [s A
-        x-kubernetes-list-type s
-        x-kubernetes-map-type s
-        x-kubernetes-preserve-unknown-fields b
-        x-kubernetes-validations [apiextensions.v1.ValidationRule mrule Mrule
+        $ref s #3 z
+        $schema s #2
+        additionalItems apiextensions.v1.JSONSchemaPropsOrBool #33 |bool
+        additionalProperties apiextensions.v1.JSONSchemaPropsOrBool #30 |bool
+        allOf [apiextensions.v1.JSONSchemaProps #25 A
+        anyOf [apiextensions.v1.JSONSchemaProps #27 A
+        default apiextensions.v1.JSON #8
+        definitions {apiextensions.v1.JSONSchemaProps #34
+        dependencies {apiextensions.v1.JSONSchemaPropsOrStringArray #32 |strings
+        description s #4
+        enum [apiextensions.v1.JSON #20 A
+        example apiextensions.v1.JSON #36
+        exclusiveMaximum b #10
+        exclusiveMinimum b #12
+        externalDocs apiextensions.v1.ExternalDocumentation #35
+        format s #6
+        id s #1
+        items apiextensions.v1.JSONSchemaPropsOrArray #24 |array
+        maxItems l #16 z
+        maxLength l #13 z
+        maxProperties l #21 z
+        maximum n #9 z
+        minItems l #17 z
+        minLength l #14 z
+        minProperties l #22 z
+        minimum n #11 z
+        multipleOf n #19 z
+        not apiextensions.v1.JSONSchemaProps #28
+        nullable b #37
+        oneOf [apiextensions.v1.JSONSchemaProps #26 A
+        pattern s #15
+        patternProperties {apiextensions.v1.JSONSchemaProps #31
+        properties {apiextensions.v1.JSONSchemaProps #29
+        required [s #23 A
+        title s #7
+        type s #5
+        uniqueItems b #18
+        x-kubernetes-embedded-resource b #39
+        x-kubernetes-int-or-string b #40
+        x-kubernetes-list-map-keys [s #41 A
+        x-kubernetes-list-type s #42 z
+        x-kubernetes-map-type s #43 z
+        x-kubernetes-preserve-unknown-fields b #38 z
+        x-kubernetes-validations [apiextensions.v1.ValidationRule #44 mrule Mrule
         @apiextensions.v1.JSONSchemaPropsOrArray =*
         @apiextensions.v1.JSONSchemaPropsOrBool =*
         @apiextensions.v1.JSONSchemaPropsOrStringArray =*
         @apiextensions.v1.SelectableField
-        jsonPath s !
+        jsonPath s #1 !
         @apiextensions.v1.ServiceReference
-        name s !
-        namespace s !
-        path s
-        port i
+        name s #2 !
+        namespace s #1 !
+        path s #3 z
+        port i #4 z
         @apiextensions.v1.ValidationRule
-        fieldPath s
-        message s
-        messageExpression s
-        optionalOldSelf b
-        reason s
-        rule s !
+        fieldPath s #5
+        message s #2
+        messageExpression s #3
+        optionalOldSelf b #6 z
+        reason s #4 z
+        rule s #1 !
         @apiextensions.v1.WebhookClientConfig
-        caBundle y
-        service apiextensions.v1.ServiceReference
-        url s
+        caBundle y #2
+        service apiextensions.v1.ServiceReference #1
+        url s #3 z
         @apiextensions.v1.WebhookConversion
-        clientConfig apiextensions.v1.WebhookClientConfig
-        conversionReviewVersions [s ! A
+        clientConfig apiextensions.v1.WebhookClientConfig #2
+        conversionReviewVersions [s #3 ! A
         @api.resource.Quantity =q
         @meta.v1.APIGroup +v1
         apiVersion s
         kind s
-        name s !
-        preferredVersion meta.v1.GroupVersionForDiscovery
-        serverAddressByClientCIDRs [meta.v1.ServerAddressByClientCIDR A
-        versions [meta.v1.GroupVersionForDiscovery ! A
+        name s #1 !
+        preferredVersion meta.v1.GroupVersionForDiscovery #3
+        serverAddressByClientCIDRs [meta.v1.ServerAddressByClientCIDR #4 A
+        versions [meta.v1.GroupVersionForDiscovery #2 ! A
         @meta.v1.APIGroupList +v1
         apiVersion s
-        groups [meta.v1.APIGroup ! A
+        groups [meta.v1.APIGroup #1 ! A
         kind s
         @meta.v1.APIResource
-        categories [s A
-        group s
-        kind s !
-        name s !
-        namespaced b !
-        shortNames [s A
-        singularName s !
-        storageVersionHash s
+        categories [s #7 A
+        group s #8
+        kind s #3 !
+        name s #1 !
+        namespaced b #2 !
+        shortNames [s #5 A
+        singularName s #6 !
+        storageVersionHash s #10
         verbs [s !
-        version s
+        version s #9
         @meta.v1.APIResourceList +v1
         apiVersion s
-        groupVersion s !
+        groupVersion s #1 !
         kind s
-        resources [meta.v1.APIResource ! A
+        resources [meta.v1.APIResource #2 ! A
         @meta.v1.APIVersions +v1
         apiVersion s
         kind s
-        serverAddressByClientCIDRs [meta.v1.ServerAddressByClientCIDR ! A
-        versions [s ! A
+        serverAddressByClientCIDRs [meta.v1.ServerAddressByClientCIDR #2 ! A
+        versions [s #1 ! A
         @meta.v1.Condition
-        lastTransitionTime meta.v1.Time !
-        message s !
-        observedGeneration l
-        reason s !
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #4 !
+        message s #6 !
+        observedGeneration l #3
+        reason s #5 !
+        status s #2 !
+        type s #1 !
         @meta.v1.DeleteOptions
         apiVersion s
-        dryRun [s A
-        gracePeriodSeconds l
-        ignoreStoreReadErrorWithClusterBreakingPotential b
+        dryRun [s #5 A
+        gracePeriodSeconds l #1 z
+        ignoreStoreReadErrorWithClusterBreakingPotential b #6 z
         kind s
-        orphanDependents b
-        preconditions meta.v1.Preconditions
-        propagationPolicy s
+        orphanDependents b #3 z
+        preconditions meta.v1.Preconditions #2
+        propagationPolicy s #4 z
         @meta.v1.FieldSelectorRequirement
-        key s !
-        operator s !
-        values [s A
+        key s #1 !
+        operator s #2 !
+        values [s #3 A
         @meta.v1.FieldsV1 =o
         @meta.v1.GroupVersionForDiscovery
-        groupVersion s !
-        version s !
+        groupVersion s #1 !
+        version s #2 !
         @meta.v1.LabelSelector
-        matchExpressions [meta.v1.LabelSelectorRequirement A
-        matchLabels {s
+        matchExpressions [meta.v1.LabelSelectorRequirement #2 A
+        matchLabels {s #1
         @meta.v1.LabelSelectorRequirement
-        key s !
-        operator s !
-        values [s A
+        key s #1 !
+        operator s #2 !
+        values [s #3 A
         @meta.v1.ListMeta
-        continue s
-        remainingItemCount l
-        resourceVersion s
-        selfLink s
-        shardInfo meta.v1.ShardInfo
+        continue s #3
+        remainingItemCount l #4 z
+        resourceVersion s #2
+        selfLink s #1
+        shardInfo meta.v1.ShardInfo #5
         @meta.v1.ManagedFieldsEntry
-        apiVersion s
-        fieldsType s
-        fieldsV1 meta.v1.FieldsV1
-        manager s
-        operation s
-        subresource s
-        time meta.v1.Time
+        apiVersion s #3
+        fieldsType s #6
+        fieldsV1 meta.v1.FieldsV1 #7
+        manager s #1
+        operation s #2
+        subresource s #8
+        time meta.v1.Time #4
         @meta.v1.MicroTime =u
         @meta.v1.ObjectMeta
-        annotations {s
-        creationTimestamp meta.v1.Time
-        deletionGracePeriodSeconds l
-        deletionTimestamp meta.v1.Time
-        finalizers [s m S
-        generateName s
-        generation l
-        labels {s
-        managedFields [meta.v1.ManagedFieldsEntry A
-        name s
-        namespace s
-        ownerReferences [meta.v1.OwnerReference muid Muid
-        resourceVersion s
-        selfLink s
-        uid s
+        annotations {s #12
+        creationTimestamp meta.v1.Time #8
+        deletionGracePeriodSeconds l #10 z
+        deletionTimestamp meta.v1.Time #9
+        finalizers [s #14 m S
+        generateName s #2
+        generation l #7
+        labels {s #11
+        managedFields [meta.v1.ManagedFieldsEntry #17 A
+        name s #1
+        namespace s #3
+        ownerReferences [meta.v1.OwnerReference #13 muid Muid
+        resourceVersion s #6
+        selfLink s #4
+        uid s #5
         @meta.v1.OwnerReference
-        apiVersion s !
-        blockOwnerDeletion b
-        controller b
-        kind s !
-        name s !
-        uid s !
+        apiVersion s #5 !
+        blockOwnerDeletion b #7 z
+        controller b #6 z
+        kind s #1 !
+        name s #3 !
+        uid s #4 !
         @meta.v1.Preconditions
-        resourceVersion s
-        uid s
+        resourceVersion s #2 z
+        uid s #1 z
         @meta.v1.ServerAddressByClientCIDR
-        clientCIDR s !
-        serverAddress s !
+        clientCIDR s #1 !
+        serverAddress s #2 !
         @meta.v1.ShardInfo
-        selector s !
+        selector s #1 !
         @meta.v1.Status +v1
         apiVersion s
-        code i
-        details meta.v1.StatusDetails
+        code i #6
+        details meta.v1.StatusDetails #5
         kind s
-        message s
-        metadata meta.v1.ListMeta
-        reason s
-        status s
+        message s #3
+        metadata meta.v1.ListMeta #1
+        reason s #4
+        status s #2
         @meta.v1.StatusCause
-        field s
-        message s
-        reason s
+        field s #3
+        message s #2
+        reason s #1
         @meta.v1.StatusDetails
-        causes [meta.v1.StatusCause A
-        group s
-        kind s
-        name s
-        retryAfterSeconds i
-        uid s
+        causes [meta.v1.StatusCause #4 A
+        group s #2
+        kind s #3
+        name s #1
+        retryAfterSeconds i #5
+        uid s #6
         @meta.v1.Time =t
         @meta.v1.WatchEvent
-        object runtime.RawExtension !
-        type s !
+        object runtime.RawExtension #2 !
+        type s #1 !
         @runtime.RawExtension =o
         @util.intstr.IntOrString =x
         @apiregistration.v1.APIService +apiregistration.k8s.io/v1
         apiVersion s
         kind s
-        metadata meta.v1.ObjectMeta
-        spec apiregistration.v1.APIServiceSpec
-        status apiregistration.v1.APIServiceStatus
+        metadata meta.v1.ObjectMeta #1
+        spec apiregistration.v1.APIServiceSpec #2
+        status apiregistration.v1.APIServiceStatus #3
         @apiregistration.v1.APIServiceCondition
-        lastTransitionTime meta.v1.Time
-        message s
-        reason s
-        status s !
-        type s !
+        lastTransitionTime meta.v1.Time #3
+        message s #5
+        reason s #4
+        status s #2 !
+        type s #1 !
         @apiregistration.v1.APIServiceList +apiregistration.k8s.io/v1
         apiVersion s
-        items [apiregistration.v1.APIService !
+        items [apiregistration.v1.APIService #2 !
         kind s
-        metadata meta.v1.ListMeta
+        metadata meta.v1.ListMeta #1
         @apiregistration.v1.APIServiceSpec
-        caBundle y A
-        group s
-        groupPriorityMinimum i !
-        insecureSkipTLSVerify b
-        service apiregistration.v1.ServiceReference
-        version s
-        versionPriority i !
+        caBundle y #5 A
+        group s #2
+        groupPriorityMinimum i #7 !
+        insecureSkipTLSVerify b #4
+        service apiregistration.v1.ServiceReference #1
+        version s #3
+        versionPriority i #8 !
         @apiregistration.v1.APIServiceStatus
-        conditions [apiregistration.v1.APIServiceCondition mtype Mtype
+        conditions [apiregistration.v1.APIServiceCondition #1 mtype Mtype
         @apiregistration.v1.ServiceReference
-        name s
-        namespace s
-        port i
+        name s #2
+        namespace s #1
+        port i #3 z
+        @meta.v1.PartialObjectMetadata +meta.k8s.io/v1
+        apiVersion s
+        kind s
+        metadata meta.v1.ObjectMeta #1
+        @meta.v1.PartialObjectMetadataList +meta.k8s.io/v1
+        apiVersion s
+        items [meta.v1.PartialObjectMetadata #2 !
+        kind s
+        metadata meta.v1.ListMeta #1
         """
 
     /// `@apiVersion` opens a group; then `name kind scope verbs shortNames categories`.

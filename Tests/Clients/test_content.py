@@ -1,0 +1,50 @@
+"""Forms of content as the real kubectl asks for them: protobuf on the wire."""
+
+import re
+
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
+def traced(platform, *words):
+    """What kubectl did on the wire: requests with their headers and the answers' headers."""
+    done = platform.kubectl(*words, "-v=8", check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
+
+
+def written_as_protobuf(trace, method):
+    """Whether a request with this method carried protobuf."""
+    requests = re.split(r"(?=(?:GET|POST|PUT|DELETE|PATCH) https?://)", trace)
+    return any(each.startswith(method + " ") and re.search(r"Content-Type: " + re.escape(PROTOBUF), each)
+               for each in requests)
+
+
+def test_typed_clients_write_and_read_protobuf(platform, namespace):
+    trace = traced(platform, "create", "configmap", "settings", "-n", namespace, "--from-literal=colour=green")
+    assert written_as_protobuf(trace, "POST"), trace[-4000:]
+    assert "6b 38 73 00" in trace, "the bodies in kubectl's trace begin with the magic of protobuf"
+    assert platform.objects("configmap", "settings", "-n", namespace)["data"] == {"colour": "green"}
+
+    traced(platform, "create", "deployment", "web", "-n", namespace, "--image=host", "--replicas=0")
+    deployment = platform.objects("deployment", "web", "-n", namespace)
+    assert deployment["spec"]["replicas"] == 0
+    assert "namespace" in deployment["metadata"] and "generateName" not in deployment["metadata"]
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["image"] == "host"
+
+    traced(platform, "create", "secret", "generic", "key", "-n", namespace, "--from-literal=k=v")
+    assert platform.objects("secret", "key", "-n", namespace)["data"] == {"k": "dg=="}
+    traced(platform, "create", "service", "nodeport", "np", "-n", namespace, "--tcp=80:web")
+    assert platform.objects("service", "np", "-n", namespace)["spec"]["ports"][0]["targetPort"] == "web"
+    traced(platform, "create", "quota", "q", "-n", namespace, "--hard=cpu=1,memory=1Gi")
+    assert platform.objects("quota", "q", "-n", namespace)["spec"]["hard"] == {"cpu": "1", "memory": "1Gi"}
+    traced(platform, "create", "ingress", "i", "-n", namespace, "--rule=shop.example/cart*=web:8080")
+    paths = platform.objects("ingress", "i", "-n", namespace)["spec"]["rules"][0]["http"]["paths"]
+    assert paths[0]["backend"]["service"] == {"name": "web", "port": {"number": 8080}}
+    traced(platform, "create", "poddisruptionbudget", "p", "-n", namespace, "--selector=a=b", "--min-available=50%")
+    assert platform.objects("poddisruptionbudget", "p", "-n", namespace)["spec"]["minAvailable"] == "50%"
+
+
+def test_deleting_and_scaling_work_beside_it(platform, namespace):
+    platform.kubectl("create", "deployment", "web", "-n", namespace, "--image=host", "--replicas=0", "--", "sleep", "1")
+    assert platform.kubectl("scale", "deployment", "web", "-n", namespace, "--replicas=0").startswith("deployment")
+    assert "deleted" in platform.kubectl("delete", "deployment", "web", "-n", namespace, "--cascade=background")
