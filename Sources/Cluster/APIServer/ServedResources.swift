@@ -35,7 +35,8 @@ struct ServedResources: Sendable {
     private static let actedUpon: Set<String> = [
         "v1/namespaces", "v1/nodes", "v1/pods", "v1/services", "v1/endpoints", "v1/configmaps", "v1/secrets",
         "v1/events",
-        "v1/serviceaccounts", "apps/v1/deployments", "apps/v1/replicasets", "discovery.k8s.io/v1/endpointslices",
+        "v1/serviceaccounts", "apps/v1/deployments", "apps/v1/replicasets", "apps/v1/statefulsets", "apps/v1/daemonsets",
+        "apps/v1/controllerrevisions", "v1/replicationcontrollers", "batch/v1/jobs", "batch/v1/cronjobs", "discovery.k8s.io/v1/endpointslices",
         "coordination.k8s.io/v1/leases",
     ]
     private static let withGeneration: Set<String> = [

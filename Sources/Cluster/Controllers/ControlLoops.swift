@@ -24,53 +24,136 @@ package struct ControlLoops: Sendable {
 
     /// Runs until cancelled. No controller acts before every informer has its first list.
     package func run() async throws {
-        func informer(_ resource: Resource, indexes: [String: Indexer] = [:]) -> Informer {
-            Informer(client: client, resource: resource, indexes: indexes, logger: logger)
-        }
-        let owned = [OwnerIndex.name: OwnerIndex.indexer]
-        let deployments = informer(.deployments)
-        let sets = informer(.replicaSets, indexes: owned)
-        let pods = informer(.pods, indexes: owned)
-        let services = informer(.services)
-        let slices = informer(
-            .endpointSlices, indexes: [EndpointSliceController.serviceIndex: EndpointSliceController.serviceIndexer])
-        let namespaces = informer(.namespaces)
-        let accounts = informer(.serviceAccounts)
-        let maps = informer(.configMaps)
-        let collected = [deployments, sets, pods, services, slices, accounts, maps, informer(.secrets)]
-
-        let deploymentEvents = recorder("deployment-controller")
-        let setEvents = recorder("replicaset-controller")
-        let queues = [
-            DeploymentController(
-                client: client, deployments: deployments, sets: sets, pods: pods, recorder: deploymentEvents,
-                clock: clock, logger: logger
-            ).connect(),
-            ReplicaSetController(
-                client: client, sets: sets, pods: pods, recorder: setEvents, clock: clock, logger: logger
-            ).connect(),
-            EndpointSliceController(
-                client: client, services: services, pods: pods, slices: slices, clock: clock, logger: logger
-            ).connect(),
-            NamespaceController(
-                client: client, namespaces: namespaces, serviceAccounts: accounts, configMaps: maps,
-                rootCertificate: rootCertificate, clock: clock, logger: logger
-            ).connect(),
-        ]
-        let garbage = GarbageCollector(client: client, informers: collected, logger: logger).connect()
-
-        let informers = collected + [namespaces]
+        let caches = Caches(client: client, logger: logger)
+        let recorders = Recorders(client: client, clock: clock, logger: logger)
+        let queues =
+            workloads(caches, recorders) + network(caches)
+            + [
+                NamespaceController(
+                    client: client, namespaces: caches.namespaces, serviceAccounts: caches.serviceAccounts,
+                    configMaps: caches.configMaps, rootCertificate: rootCertificate, clock: clock, logger: logger
+                ).connect()
+            ]
+        let garbage = GarbageCollector(client: client, informers: caches.collected, logger: logger).connect()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for informer in informers { group.addTask { await informer.run() } }
-            for recorder in [deploymentEvents, setEvents] { group.addTask { await recorder.run() } }
-            for informer in informers { try await informer.waitUntilSynced() }
+            for informer in caches.all { group.addTask { await informer.run() } }
+            for recorder in recorders.all { group.addTask { await recorder.run() } }
+            for informer in caches.all { try await informer.waitUntilSynced() }
             for queue in queues { group.addTask { await queue.run() } }
             group.addTask { await garbage.run() }
             try await group.waitForAll()
         }
     }
 
-    private func recorder(_ component: String) -> EventRecorder {
-        EventRecorder(client: client, component: component, clock: clock, logger: logger)
+    private func workloads(_ caches: Caches, _ recorders: Recorders) -> [Reconciler<ObjectKey>] {
+        [
+            DeploymentController(
+                client: client, deployments: caches.deployments, sets: caches.replicaSets, pods: caches.pods,
+                recorder: recorders.deployment, clock: clock, logger: logger
+            ).connect(),
+            ReplicaSetController(
+                client: client, sets: caches.replicaSets, pods: caches.pods, recorder: recorders.replicaSet,
+                clock: clock, logger: logger
+            ).connect(),
+            ReplicaSetController(
+                client: client, sets: caches.replicationControllers, pods: caches.pods,
+                recorder: recorders.replicationController, clock: clock, logger: logger
+            ).connect(),
+            StatefulSetController(
+                client: client, sets: caches.statefulSets, pods: caches.pods, revisions: caches.revisions,
+                claims: caches.claims, recorder: recorders.statefulSet, clock: clock, logger: logger
+            ).connect(),
+            DaemonSetController(
+                client: client, sets: caches.daemonSets, pods: caches.pods, nodes: caches.nodes,
+                revisions: caches.revisions, recorder: recorders.daemonSet, clock: clock, logger: logger
+            ).connect(),
+            JobController(
+                client: client, jobs: caches.jobs, pods: caches.pods, recorder: recorders.job, clock: clock,
+                logger: logger
+            ).connect(),
+            CronJobController(
+                client: client, cronJobs: caches.cronJobs, jobs: caches.jobs, recorder: recorders.cronJob,
+                clock: clock, logger: logger
+            ).connect(),
+        ]
+    }
+
+    private func network(_ caches: Caches) -> [Reconciler<ObjectKey>] {
+        [
+            EndpointSliceController(
+                client: client, services: caches.services, pods: caches.pods, slices: caches.slices, clock: clock,
+                logger: logger
+            ).connect(),
+            EndpointsController(
+                client: client, services: caches.services, pods: caches.pods, endpoints: caches.endpoints,
+                slices: caches.slices, clock: clock, logger: logger
+            ).connect(),
+        ]
+    }
+}
+
+/// The informers that the controllers share; each resource is watched once.
+private struct Caches {
+    let deployments, replicaSets, replicationControllers, statefulSets, daemonSets, revisions: Informer
+    let jobs, cronJobs: Informer
+    let pods, nodes, services, slices, endpoints, claims: Informer
+    let namespaces, serviceAccounts, configMaps, secrets: Informer
+
+    init(client: KubernetesClient, logger: Logger) {
+        func informer(_ resource: Resource, indexes: [String: Indexer] = [:]) -> Informer {
+            Informer(client: client, resource: resource, indexes: indexes, logger: logger)
+        }
+        let owned = [OwnerIndex.name: OwnerIndex.indexer]
+        deployments = informer(.deployments)
+        replicaSets = informer(.replicaSets, indexes: owned)
+        replicationControllers = informer(.replicationControllers)
+        statefulSets = informer(.statefulSets)
+        daemonSets = informer(.daemonSets)
+        revisions = informer(.controllerRevisions, indexes: owned)
+        jobs = informer(.jobs, indexes: owned)
+        cronJobs = informer(.cronJobs)
+        pods = informer(.pods, indexes: owned)
+        nodes = informer(.nodes)
+        services = informer(.services)
+        slices = informer(
+            .endpointSlices, indexes: [EndpointSliceController.serviceIndex: EndpointSliceController.serviceIndexer])
+        endpoints = informer(.endpoints)
+        claims = informer(.persistentVolumeClaims)
+        namespaces = informer(.namespaces)
+        serviceAccounts = informer(.serviceAccounts)
+        configMaps = informer(.configMaps)
+        secrets = informer(.secrets)
+    }
+
+    /// What the garbage collector follows.
+    var collected: [Informer] {
+        [
+            deployments, replicaSets, replicationControllers, statefulSets, daemonSets, revisions, jobs, cronJobs, pods,
+            services, slices, endpoints, claims, serviceAccounts, configMaps, secrets,
+        ]
+    }
+
+    var all: [Informer] { collected + [namespaces, nodes] }
+}
+
+/// Who reports what happens, under upstream's component names.
+private struct Recorders {
+    let deployment, replicaSet, replicationController, statefulSet, daemonSet, job, cronJob: EventRecorder
+
+    init(client: KubernetesClient, clock: WallClock, logger: Logger) {
+        func recorder(_ component: String) -> EventRecorder {
+            EventRecorder(client: client, component: component, clock: clock, logger: logger)
+        }
+        deployment = recorder("deployment-controller")
+        replicaSet = recorder("replicaset-controller")
+        replicationController = recorder("replication-controller")
+        statefulSet = recorder("statefulset-controller")
+        daemonSet = recorder("daemonset-controller")
+        job = recorder("job-controller")
+        cronJob = recorder("cronjob-controller")
+    }
+
+    var all: [EventRecorder] {
+        [deployment, replicaSet, replicationController, statefulSet, daemonSet, job, cronJob]
     }
 }

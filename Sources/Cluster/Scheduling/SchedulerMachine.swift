@@ -54,33 +54,18 @@ struct SchedulerMachine: Sendable {
     private func obstacles(_ pod: Object, _ requests: PodRequests, on node: Object) -> [String] {
         if let name = pod.spec["nodeName"]?.string, !name.isEmpty, name != node.name { return ["node(s) didn't match"] }
         if !node.isTrue("Ready") { return ["node(s) were not ready"] }
-        if node.spec["unschedulable"]?.bool == true, !Self.tolerates(pod, Self.unschedulableTaint) {
+        let tolerations = pod.spec["tolerations"]?.array ?? []
+        if node.spec["unschedulable"]?.bool == true, !NodeSelection.tolerates(tolerations, Self.unschedulableTaint) {
             return ["node(s) were unschedulable"]
         }
-        if let taint = Self.untolerated(pod, node) { return ["node(s) had untolerated taint {\(taint)}"] }
+        if let taint = NodeSelection.untolerated(node, by: tolerations) {
+            return ["node(s) had untolerated taint {\(taint["key"]?.string ?? ""): \(taint["value"]?.string ?? "")}"]
+        }
         if !NodeSelection.matches(pod, node) { return ["node(s) didn't match Pod's node affinity/selector"] }
         return shortages(requests, on: node)
     }
 
     private static let unschedulableTaint: JSON = ["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]
-
-    private static func untolerated(_ pod: Object, _ node: Object) -> String? {
-        let taint = (node.spec["taints"]?.array ?? []).first { taint in
-            ["NoSchedule", "NoExecute"].contains(taint["effect"]?.string ?? "") && !tolerates(pod, taint)
-        }
-        return taint.map { "\($0["key"]?.string ?? ""): \($0["value"]?.string ?? "")" }
-    }
-
-    static func tolerates(_ pod: Object, _ taint: JSON) -> Bool {
-        (pod.spec["tolerations"]?.array ?? []).contains { toleration in
-            let key = toleration["key"]?.string ?? ""
-            let effect = toleration["effect"]?.string ?? ""
-            if !effect.isEmpty, effect != taint["effect"]?.string { return false }
-            if !key.isEmpty, key != taint["key"]?.string { return false }
-            if toleration["operator"]?.string == "Exists" { return true }
-            return !key.isEmpty && toleration["value"]?.string ?? "" == taint["value"]?.string ?? ""
-        }
-    }
 
     private func shortages(_ requests: PodRequests, on node: Object) -> [String] {
         let used = used[node.name] ?? PodRequests()

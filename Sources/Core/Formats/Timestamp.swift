@@ -68,6 +68,14 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     }
 }
 
+extension Timestamp {
+    /// The date in UTC.
+    package var civilDate: (year: Int, month: Int, day: Int) {
+        let days = secondsSinceEpoch / 86_400 - (secondsSinceEpoch % 86_400 < 0 ? 1 : 0)
+        return Self.civil(daysSinceEpoch: Int(days))
+    }
+}
+
 extension Timestamp: CustomStringConvertible {
     package var description: String { rfc3339Nano }
 }

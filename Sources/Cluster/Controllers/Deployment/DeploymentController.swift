@@ -59,6 +59,11 @@ package struct DeploymentController: Sendable {
             recorder.record(
                 deployment, .warning, reason: "SelectingAll",
                 message: "This deployment is selecting all pods. A non-empty selector is required.")
+            if deployment.statusCount("observedGeneration") < deployment.generation {
+                var deployment = deployment
+                deployment.status["observedGeneration"] = JSON(deployment.generation)
+                try await client.update(.deployments, deployment, subresource: "status")
+            }
             return .done
         }
         let claim = Claim(owner: deployment, selector: selector, candidates: sets.candidates(for: deployment))
@@ -103,9 +108,7 @@ package struct DeploymentController: Sendable {
     private func create(_ set: Object, for deployment: Object) async throws {
         do {
             try await client.create(.replicaSets, set)
-            recorder.record(
-                deployment, .normal, reason: "ScalingReplicaSet",
-                message: "Scaled up replica set \(set.name) from 0 to \(set.desiredReplicas)")
+            announce(set, from: 0, of: deployment)
         } catch let problem as Problem where problem.reason == .alreadyExists {
             let other = try await client.get(.replicaSets, set.key)
             let isOurs = other.controllerReference?.uid == deployment.uid
@@ -115,6 +118,17 @@ package struct DeploymentController: Sendable {
             // The name is taken by another template: the next hash takes this count in.
             var deployment = deployment
             deployment.status["collisionCount"] = JSON(deployment.statusCount("collisionCount") + 1)
+            try await client.update(.deployments, deployment, subresource: "status")
+            throw problem
+        } catch let problem as Problem {
+            let message = "Failed to create new replica set \"\(set.name)\": \(problem.message)"
+            recorder.record(deployment, .warning, reason: "ReplicaSetCreateError", message: message)
+            guard deployment.progressDeadlineSeconds != nil else { throw problem }
+            var conditions = Conditions(deployment.status, now: clock.now())
+            conditions.set(
+                "Progressing", "False", reason: "ReplicaSetCreateError", message: message, hasUpdateTime: true)
+            var deployment = deployment
+            deployment.status["conditions"] = conditions.json
             try await client.update(.deployments, deployment, subresource: "status")
             throw problem
         }

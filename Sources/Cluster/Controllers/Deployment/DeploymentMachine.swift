@@ -141,8 +141,9 @@ struct DeploymentMachine: Sendable {
 
     private mutating func noteRevision(_ set: Object) {
         let revision = set.annotations[DeploymentAnnotation.revision] ?? ""
-        if deployment.annotations[DeploymentAnnotation.revision] != revision {
-            actions.insert(.setRevision(revision), at: 0)
+        let action = Action.setRevision(revision)
+        if deployment.annotations[DeploymentAnnotation.revision] != revision, actions.first != action {
+            actions.insert(action, at: 0)
         }
     }
 

@@ -123,14 +123,15 @@ extension DeploymentMachine {
     mutating func cleanUp() {
         let limit = deployment.spec["revisionHistoryLimit"]?.integer ?? 10
         if limit == Int(Int32.max) { return }
-        let surplus = oldSets.filter { !$0.isTerminating }.count - limit
+        let alive = oldSets.indices.filter { !oldSets[$0].isTerminating }
+        let surplus = alive.count - limit
         if surplus <= 0 { return }
-        let byRevision = oldSets.indices.sorted { oldSets[$0].revision < oldSets[$1].revision }
+        let byRevision = alive.sorted { oldSets[$0].revision < oldSets[$1].revision }
         for index in byRevision.prefix(surplus) {
             let set = oldSets[index]
             // One that still has pods, or whose last change its controller has not seen, is kept.
             if set.statusCount("replicas") != 0 || set.desiredReplicas != 0 { continue }
-            if set.generation > set.statusCount("observedGeneration") || set.isTerminating { continue }
+            if set.generation > set.statusCount("observedGeneration") { continue }
             actions.append(.deleteSet(set))
         }
     }

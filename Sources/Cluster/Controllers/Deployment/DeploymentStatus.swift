@@ -42,7 +42,10 @@ extension DeploymentMachine {
     /// Appends the status when it differs from the one that is written.
     mutating func updateStatus(isRollout: Bool) {
         let counts = currentCounts()
-        if isRollout { noteProgress(counts) }
+        if isRollout {
+            noteProgress(counts)
+            noteReplicaFailure()
+        }
         if counts.available >= replicas - strategy.maxUnavailable {
             conditions.set(
                 "Available", "True", reason: "MinimumReplicasAvailable",
@@ -52,7 +55,6 @@ extension DeploymentMachine {
                 "Available", "False", reason: "MinimumReplicasUnavailable",
                 message: "Deployment does not have minimum availability.", hasUpdateTime: true)
         }
-        noteReplicaFailure()
         var status = deployment.status
         func set(_ field: String, _ value: Int) { status[field] = value == 0 ? nil : JSON(value) }
         status["observedGeneration"] = JSON(deployment.generation)
@@ -105,14 +107,15 @@ extension DeploymentMachine {
         return from + .seconds(seconds) - now
     }
 
+    /// Carries a set's failure to create or delete pods up to the Deployment; the new set's comes first.
     private mutating func noteReplicaFailure() {
-        let failing = (newSet?.condition("ReplicaFailure") ?? oldSets.lazy.compactMap { $0.condition("ReplicaFailure") }.first)
-        if let failing, newSet?.statusCount("availableReplicas") ?? 0 < replicas {
-            conditions.set(
-                "ReplicaFailure", failing["status"]?.string ?? "True", reason: failing["reason"]?.string ?? "",
-                message: failing["message"]?.string ?? "", hasUpdateTime: true)
-        } else {
+        let failing = ([newSet].compactMap { $0 } + oldSets).lazy.compactMap { $0.condition("ReplicaFailure") }.first
+        guard let failing else {
             conditions.remove("ReplicaFailure")
+            return
         }
+        conditions.set(
+            "ReplicaFailure", failing["status"]?.string ?? "True", reason: failing["reason"]?.string ?? "",
+            message: failing["message"]?.string ?? "", hasUpdateTime: true)
     }
 }

@@ -41,14 +41,7 @@ package struct EndpointSliceController: Sendable {
         let reconciler = Reconciler<ObjectKey>(name: "endpointslice", logger: logger, reconcile: reconcile)
         services.onChange { reconciler.enqueue($0.key) }
         pods.onChange { change in
-            for service in services.list(namespace: change.key.namespace) {
-                let selector = service.spec["selector"]?.stringMap ?? [:]
-                if selector.isEmpty { continue }
-                let matcher = LabelSelector(matchLabels: selector)
-                if [change.old, change.new].contains(where: { $0.map { matcher.matches($0.labels) } ?? false }) {
-                    reconciler.enqueue(service.key)
-                }
-            }
+            for service in Self.services(concernedBy: change, among: services) { reconciler.enqueue(service) }
         }
         slices.onChange { change in
             guard let slice = change.latest, isOurs(slice),
@@ -59,6 +52,17 @@ package struct EndpointSliceController: Sendable {
             reconciler.enqueue(key)
         }
         return reconciler
+    }
+
+    /// The Services that select a pod now or selected it before.
+    static func services(concernedBy change: Change, among services: Informer) -> [ObjectKey] {
+        services.list(namespace: change.key.namespace).compactMap { service in
+            let selector = service.spec["selector"]?.stringMap ?? [:]
+            if selector.isEmpty { return nil }
+            let matcher = LabelSelector(matchLabels: selector)
+            let concerns = [change.old, change.new].contains { $0.map { matcher.matches($0.labels) } ?? false }
+            return concerns ? service.key : nil
+        }
     }
 
     private func isOurs(_ slice: Object) -> Bool {

@@ -41,9 +41,9 @@ struct EndpointSliceMachine: Sendable {
     private func actions(family: String) -> [Action] {
         var groups: [JSON: [JSON]] = [:]
         for pod in pods where !pod.isPodFinished {
-            let addresses = self.addresses(of: pod, family: family)
+            let addresses = Self.addresses(of: pod, family: family)
             if addresses.isEmpty { continue }
-            groups[ports(of: pod), default: []].append(endpoint(pod, addresses))
+            groups[Self.ports(of: service, in: pod), default: []].append(endpoint(pod, addresses))
         }
         let existing = slices.filter { $0["addressType"]?.string == family }
         var actions: [Action] = []
@@ -134,7 +134,7 @@ struct EndpointSliceMachine: Sendable {
         endpoint["targetRef", "uid"]?.string ?? endpoint["addresses"]?.strings?.first ?? ""
     }
 
-    private func addresses(of pod: Object, family: String) -> [String] {
+    static func addresses(of pod: Object, family: String) -> [String] {
         var all = (pod.status["podIPs"]?.array ?? []).compactMap { $0["ip"]?.string }
         if all.isEmpty, let address = pod.status["podIP"]?.string { all = [address] }
         return all.filter { !$0.isEmpty && $0.contains(":") == (family == "IPv6") }
@@ -161,10 +161,10 @@ struct EndpointSliceMachine: Sendable {
     }
 
     /// The Service's ports as this pod has them; a named target that the pod does not have is left out.
-    private func ports(of pod: Object) -> JSON {
+    static func ports(of service: Object, in pod: Object) -> JSON {
         let ports = (service.spec["ports"]?.array ?? []).compactMap { port -> JSON? in
             let transport = port["protocol"]?.string ?? "TCP"
-            guard let number = Self.target(of: port, transport: transport, in: pod) else { return nil }
+            guard let number = target(of: port, transport: transport, in: pod) else { return nil }
             var resolved: JSON = [
                 "name": port["name"] ?? "", "protocol": .string(transport), "port": JSON(number),
             ]

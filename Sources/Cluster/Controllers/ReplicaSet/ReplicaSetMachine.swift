@@ -5,9 +5,6 @@ import Objects
 
 /// After `kubernetes/pkg/controller/replicaset/replica_set.go` and `controller_utils.go`.
 struct ReplicaSetMachine: Sendable {
-    /// Pods created or deleted in one reconcile.
-    static let burstLimit = 500
-
     enum Action: Sendable, Equatable {
         case create(Int)
         case delete([Object])
@@ -30,8 +27,8 @@ struct ReplicaSetMachine: Sendable {
     func action() -> Action? {
         if replicaSet.isTerminating { return nil }
         let missing = replicaSet.desiredReplicas - pods.count
-        if missing > 0 { return .create(min(missing, Self.burstLimit)) }
-        if missing < 0 { return .delete(Array(inOrderOfDeletion().prefix(min(-missing, Self.burstLimit)))) }
+        if missing > 0 { return .create(min(missing, PodControl.burstLimit)) }
+        if missing < 0 { return .delete(Array(Self.inOrderOfDeletion(pods).prefix(min(-missing, PodControl.burstLimit)))) }
         return nil
     }
 
@@ -60,23 +57,13 @@ struct ReplicaSetMachine: Sendable {
         pods.compactMap { $0.podAvailable(minReadySeconds: minReadySeconds, now: now) }.filter { $0 > .zero }.min()
     }
 
-    /// The pod that the template describes, owned by the replicaSet.
+    /// The pod that the template describes, owned by the set.
     static func pod(for replicaSet: Object) -> Object {
-        let template = replicaSet.spec["template"] ?? .null
-        var metadata: JSON = [
-            "generateName": .string(replicaSet.name + "-"), "namespace": .string(replicaSet.namespace),
-            "ownerReferences": .array([OwnerReference(controller: replicaSet).tree]),
-        ]
-        for field in ["labels", "annotations", "finalizers"] {
-            if let value = template["metadata", field] { metadata[field] = value }
-        }
-        return Object([
-            "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] ?? [:],
-        ])
+        PodTemplate.pod(replicaSet.spec["template"] ?? .null, owner: replicaSet)
     }
 
     /// The pods that are missed least come first.
-    func inOrderOfDeletion() -> [Object] {
+    static func inOrderOfDeletion(_ pods: [Object]) -> [Object] {
         let ranks = pods.map { DeletionRank($0) }
         return ranks.indices.sorted { ranks[$0] < ranks[$1] }.map { pods[$0] }
     }

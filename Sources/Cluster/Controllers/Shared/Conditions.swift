@@ -20,15 +20,16 @@ struct Conditions: Sendable {
     mutating func remove(_ type: String) { entries.removeAll { $0["type"]?.string == type } }
 
     /// Sets a condition. With the same status and reason it stays as it is, unless `refreshed`; with the same status it
-    /// keeps its transition time.
+    /// keeps its transition time. Kinds differ in what else they note: `lastUpdateTime`, `lastProbeTime` or neither.
     mutating func set(
         _ type: String, _ status: String, reason: String, message: String, hasUpdateTime: Bool = false,
-        refreshed: Bool = false
+        refreshed: Bool = false, probed: Bool = false
     ) {
         let old = self[type]
         let isSameStatus = old?["status"]?.string == status
         if isSameStatus, !refreshed, old?["reason"]?.string == reason { return }
         var condition: JSON = ["type": .string(type), "status": .string(status)]
+        if probed { condition["lastProbeTime"] = .string(now.rfc3339) }
         if hasUpdateTime { condition["lastUpdateTime"] = .string(now.rfc3339) }
         condition["lastTransitionTime"] =
             isSameStatus ? old?["lastTransitionTime"] ?? .string(now.rfc3339) : .string(now.rfc3339)
