@@ -7,6 +7,11 @@ import Testing
 
 @testable import Controllers
 
+extension Object {
+    /// Whether the status speaks of the newest spec.
+    fileprivate var isObserved: Bool { statusCount("observedGeneration") == generation }
+}
+
 @Suite(.timeLimit(.minutes(2))) struct ControlLoopsTests {
     private func template(_ version: String = "1", app: String = "web", annotations: [String: String] = [:]) -> JSON {
         [
@@ -36,8 +41,8 @@ import Testing
                 .deployments, ObjectKey(namespace: "default", name: "web"), .merge,
                 ["spec": ["template": template("2")]])
             let done = try await cluster.until(.deployments, "web") {
-                $0?.condition("Progressing")?["reason"] == "NewReplicaSetAvailable" && $0?.status["updatedReplicas"] == 3
-                    && $0?.status["replicas"] == 3
+                $0?.isObserved == true && $0?.status["updatedReplicas"] == 3 && $0?.status["replicas"] == 3
+                    && $0?.condition("Progressing")?["reason"] == "NewReplicaSetAvailable"
             }
             #expect(done?.annotations["deployment.kubernetes.io/revision"] == "2")
             let sets = try await cluster.list(.replicaSets)
@@ -61,7 +66,7 @@ import Testing
                 .statefulSets, ObjectKey(namespace: "default", name: "db"), .merge,
                 ["spec": ["template": template("2", app: "db")]])
             let done = try await cluster.until(.statefulSets, "db") {
-                $0?.status["updatedReplicas"] == 2 && $0?.status["readyReplicas"] == 2
+                $0?.isObserved == true && $0?.status["updatedReplicas"] == 2 && $0?.status["readyReplicas"] == 2
                     && $0?.status["currentRevision"] == $0?.status["updateRevision"]
             }
             #expect(try await cluster.list(.controllerRevisions).count == 2)

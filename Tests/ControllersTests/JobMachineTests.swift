@@ -172,9 +172,10 @@ private struct World {
         world.end("Succeeded") { $0.completionIndex != 1 }
         #expect(world.step() == "create 3")
         #expect(world.job.status["completedIndexes"] == "0,2")
-        world.end("Failed") { $0.completionIndex == 1 }
         world.end("Succeeded") { $0.completionIndex == 3 }
-        world.step()
+        world.later(1)
+        world.end("Failed") { $0.completionIndex == 1 }
+        #expect(world.step() == "")
         #expect(world.job.status["completedIndexes"] == "0,2,3")
         world.later(10)
         #expect(world.step() == "create 1")

@@ -99,8 +99,7 @@ struct CronJobMachine: Sendable {
     private var lastSuccess: String { decision.status["lastSuccessfulTime"]?.string ?? "" }
 
     private mutating func forget(_ uid: String) {
-        let left = activeReferences.filter { $0["uid"]?.string != uid }
-        decision.status["active"] = left.isEmpty ? nil : .array(left)
+        decision.status["active"] = .list(activeReferences.filter { $0["uid"]?.string != uid })
     }
 
     static func reference(_ job: Object) -> JSON {

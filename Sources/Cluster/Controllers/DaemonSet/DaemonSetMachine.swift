@@ -180,7 +180,7 @@ struct DaemonSetMachine: Sendable {
         status["desiredNumberScheduled"] = JSON(counts.desired)
         status["numberReady"] = JSON(counts.ready)
         status["observedGeneration"] = JSON(set.generation)
-        func put(_ field: String, _ value: Int) { status[field] = value == 0 ? nil : JSON(value) }
+        func put(_ field: String, _ value: Int) { status[field] = .count(value) }
         put("updatedNumberScheduled", counts.updated)
         put("numberAvailable", counts.available)
         put("numberUnavailable", counts.desired - counts.available)

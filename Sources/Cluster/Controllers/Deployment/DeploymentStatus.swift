@@ -56,7 +56,7 @@ extension DeploymentMachine {
                 message: "Deployment does not have minimum availability.", hasUpdateTime: true)
         }
         var status = deployment.status
-        func set(_ field: String, _ value: Int) { status[field] = value == 0 ? nil : JSON(value) }
+        func set(_ field: String, _ value: Int) { status[field] = .count(value) }
         status["observedGeneration"] = JSON(deployment.generation)
         set("replicas", counts.replicas)
         set("updatedReplicas", counts.updated)

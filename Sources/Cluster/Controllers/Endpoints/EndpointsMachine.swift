@@ -93,7 +93,7 @@ struct EndpointsMachine: Sendable {
         for field in ["addresses", "notReadyAddresses"] {
             for index in subsets.indices {
                 guard let addresses = subsets[index][field]?.array else { continue }
-                subsets[index][field] = room > 0 ? .array(Array(addresses.prefix(room))) : nil
+                subsets[index][field] = .list(Array(addresses.prefix(room)))
                 room -= min(room, addresses.count)
             }
         }

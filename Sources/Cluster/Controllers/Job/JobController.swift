@@ -68,8 +68,7 @@ package struct JobController: Sendable {
             let creation = await control.create(decision.create, for: job)
             failure = creation.failure
             let missing = decision.create.count - creation.created.count
-            let active = (decision.status["active"]?.integer ?? 0) - missing
-            decision.status["active"] = active > 0 ? JSON(active) : nil
+            decision.status["active"] = .count(max(0, (decision.status["active"]?.integer ?? 0) - missing))
         }
         if decision.status != job.status {
             var job = job

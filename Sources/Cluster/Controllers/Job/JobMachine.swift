@@ -192,7 +192,7 @@ struct JobMachine: Sendable {
     private mutating func writeCounts() {
         decision.settled = counts.settled
         let stillActive = counts.active.count + decision.create.count - decision.discard.count - decision.delete.count
-        func put(_ field: String, _ value: Int) { decision.status[field] = value == 0 ? nil : JSON(value) }
+        func put(_ field: String, _ value: Int) { decision.status[field] = .count(value) }
         put("active", max(0, stillActive))
         put("succeeded", counts.succeededToStore)
         put("failed", counts.failedToStore)
@@ -208,8 +208,7 @@ struct JobMachine: Sendable {
         }
         decision.status["uncountedTerminatedPods"] = uncounted
         if wishes.isIndexed {
-            let done = counts.succeededIndexes.text
-            decision.status["completedIndexes"] = done.isEmpty ? nil : .string(done)
+            decision.status["completedIndexes"] = .text(counts.succeededIndexes.text)
             if wishes.backoffLimitPerIndex != nil {
                 decision.status["failedIndexes"] = .string(counts.failedIndexes.text)
             }

@@ -74,7 +74,7 @@ package struct NamespaceController: Sendable {
         }
         if !decision.isEmpty { return .again(after: Self.emptyingInterval) }
         let finalizers = (namespace.spec["finalizers"]?.strings ?? []).filter { $0 != NamespaceMachine.finalizer }
-        namespace.spec["finalizers"] = finalizers.isEmpty ? nil : .array(finalizers.map { .string($0) })
+        namespace.spec["finalizers"] = .list(finalizers.map { .string($0) })
         try await ignoring(.notFound) { try await client.update(.namespaces, namespace, subresource: "finalize") }
         return .done
     }

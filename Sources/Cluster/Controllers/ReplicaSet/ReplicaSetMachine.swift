@@ -38,9 +38,9 @@ struct ReplicaSetMachine: Sendable {
         let available = pods.filter { $0.podAvailable(minReadySeconds: minReadySeconds, now: now) == .zero }.count
         var status = replicaSet.status
         status["replicas"] = JSON(pods.count)
-        status["fullyLabeledReplicas"] = count(pods.filter { LabelSelector(matchLabels: labels).matches($0.labels) }.count)
-        status["readyReplicas"] = count(pods.filter(\.isPodReady).count)
-        status["availableReplicas"] = count(available)
+        status["fullyLabeledReplicas"] = .count(pods.filter { LabelSelector(matchLabels: labels).matches($0.labels) }.count)
+        status["readyReplicas"] = .count(pods.filter(\.isPodReady).count)
+        status["availableReplicas"] = .count(available)
         status["observedGeneration"] = JSON(replicaSet.generation)
         var conditions = Conditions(replicaSet.status, now: now)
         if let failure {
@@ -67,8 +67,6 @@ struct ReplicaSetMachine: Sendable {
         let ranks = pods.map { DeletionRank($0) }
         return ranks.indices.sorted { ranks[$0] < ranks[$1] }.map { pods[$0] }
     }
-
-    private func count(_ value: Int) -> JSON? { value == 0 ? nil : JSON(value) }
 }
 
 /// How little a pod is missed: unbound before bound, pending before running, not ready before ready, cheap before dear,

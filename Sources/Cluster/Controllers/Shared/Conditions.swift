@@ -13,7 +13,7 @@ struct Conditions: Sendable {
         self.now = now
     }
 
-    var json: JSON? { entries.isEmpty ? nil : .array(entries) }
+    var json: JSON? { .list(entries) }
 
     subscript(_ type: String) -> JSON? { entries.first { $0["type"]?.string == type } }
 

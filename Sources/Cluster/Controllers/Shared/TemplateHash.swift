@@ -27,7 +27,8 @@ enum TemplateHash {
         var template = template
         guard var labels = template["metadata", "labels"] else { return template }
         labels[label] = nil
-        template["metadata", "labels"] = labels.object?.isEmpty == true ? nil : labels
+        let isEmpty = labels.object?.isEmpty == true
+        template["metadata", "labels"] = isEmpty ? Optional.none : labels
         return template
     }
 }

@@ -197,7 +197,7 @@ struct StatefulSetMachine: Sendable {
         var status = set.status
         status["observedGeneration"] = JSON(set.generation)
         status["replicas"] = JSON(alive.count)
-        func put(_ field: String, _ value: Int) { status[field] = value == 0 ? nil : JSON(value) }
+        func put(_ field: String, _ value: Int) { status[field] = .count(value) }
         put("readyReplicas", ready)
         put("currentReplicas", current)
         put("updatedReplicas", updated)
