@@ -33,7 +33,7 @@ struct APICall: Sendable {
         let values = query.all("dryRun").filter { !$0.isEmpty }
         if values.isEmpty { return false }
         if values.allSatisfy({ $0 == "All" }) { return true }
-        throw .badRequest("Invalid value: dryRun: \(values.joined(separator: ",")): supported values: \"All\"")
+        throw .invalidOptions(request.method, [.notSupported("dryRun", .array(values.map { .string($0) }), ["All"])])
     }
 
     /// The request's object, with null members gone and fields checked as `fieldValidation` says.
@@ -42,47 +42,15 @@ struct APICall: Sendable {
     ) {
         let document = try Negotiation.document(
             body, contentType: contentType, kind: kind ?? (resource.apiVersion, resource.kind))
-        guard document.value.object != nil else { throw .badRequest("the request body is not an object") }
-        return try checkedObject(document.value, duplicates: document.duplicates, kind: kind)
+        guard document.tree.object != nil else { throw .badRequest("the request body is not an object") }
+        return try checkedObject(document, kind: kind)
     }
 
-    /// Checks a tree against its type: wrong kinds of values are refused, unknown fields go the way `fieldValidation`
-    /// says.
+    /// Checks the tree that a patch made; `findings` are those about the patch itself.
     func checkedObject(
-        _ tree: JSON, duplicates: [String] = [], kind: (apiVersion: String, kind: String)? = nil
+        _ tree: JSON, findings: [String] = [], kind: (apiVersion: String, kind: String)? = nil
     ) throws(Problem) -> (object: Object, warnings: [String]) {
-        var tree = tree.withoutNulls
-        let kind = kind ?? (resource.apiVersion, resource.kind)
-        if (tree["apiVersion"]?.string ?? "").isEmpty { tree["apiVersion"] = .string(kind.apiVersion) }
-        if (tree["kind"]?.string ?? "").isEmpty { tree["kind"] = .string(kind.kind) }
-        guard tree["kind"]?.string == kind.kind, tree["apiVersion"]?.string == kind.apiVersion else {
-            let given = "\(tree["apiVersion"]?.string ?? "") \(tree["kind"]?.string ?? "")"
-            throw .badRequest(
-                "the object provided (\(given)) is not of the kind of this endpoint (\(kind.apiVersion) \(kind.kind))")
-        }
-        guard let type = Schema.type(apiVersion: kind.apiVersion, kind: kind.kind) else { return (Object(tree), []) }
-        let findings = Schema.findings(in: tree, of: type)
-        let version = kind.apiVersion.split(separator: "/").last ?? ""
-        let prefix = "\(kind.kind) in version \"\(version)\" cannot be handled as a \(kind.kind): "
-        if let mismatch = findings.mismatches.first {
-            throw .badRequest(
-                prefix
-                    + "json: cannot unmarshal \(mismatch.found) into field \(mismatch.path) of type "
-                    + "\(mismatch.expected)"
-            )
-        }
-        let faults = findings.unknown.map { "unknown field \"\($0)\"" } + duplicates.map { "duplicate field \"\($0)\"" }
-        let object = findings.unknown.isEmpty ? Object(tree) : Object(Schema.pruned(tree, of: type))
-        switch query["fieldValidation"] {
-        case "Ignore": return (object, [])
-        case nil, "", "Warn": return (object, faults)
-        case "Strict":
-            if faults.isEmpty { return (object, []) }
-            throw .badRequest(prefix + "strict decoding error: " + faults.joined(separator: ", "))
-        case .some(let other):
-            throw .badRequest(
-                "fieldValidation: Unsupported value: \"\(other)\": supported values: \"Ignore\", \"Strict\", \"Warn\"")
-        }
+        try checkedObject(RequestDocument(tree: tree.withSortedKeys, findings: findings), kind: kind)
     }
 
     /// How the client wants to see objects of this resource.

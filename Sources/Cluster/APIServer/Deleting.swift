@@ -24,7 +24,7 @@ struct DeleteOptions: Sendable {
             ? [:]
             : try Negotiation.document(
                 call.body, contentType: call.contentType, kind: ("meta.k8s.io/v1", "DeleteOptions")
-            ).value
+            ).tree
         let asked = try call.query.integer("gracePeriodSeconds")
         gracePeriodSeconds = tree["gracePeriodSeconds"]?.integer ?? asked
         uid = tree["preconditions", "uid"]?.string

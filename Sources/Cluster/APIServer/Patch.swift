@@ -7,7 +7,8 @@ struct Patch: Sendable {
     private enum Kind { case json(JSONPatch), merge(JSON), strategicMerge(JSON) }
 
     private let kind: Kind
-    let duplicates: [String]
+    /// What strict validation says of the patch itself.
+    let findings: [String]
 
     /// Reads the body by its content type. Throws 415 for other types, naming server-side apply where it is that.
     init(_ call: APICall) throws(Problem) {
@@ -19,7 +20,6 @@ struct Patch: Sendable {
         } catch {
             throw .badRequest("error decoding patch: \(error)")
         }
-        duplicates = document.duplicates
         switch type {
         case "application/json-patch+json":
             do throws(PatchProblem) {
@@ -31,8 +31,27 @@ struct Patch: Sendable {
         case "application/strategic-merge-patch+json": kind = .strategicMerge(document.value)
         default: throw Patch.unsupported(type)
         }
-        if case .json = kind { return }
+        if case .json = kind {
+            findings = Patch.operationFindings(document)
+            return
+        }
+        findings = document.duplicates.map { "duplicate field \"\($0)\"" }
         if document.value.object == nil { throw .badRequest("error decoding patch: a merge patch is an object") }
+    }
+
+    /// Members of operations that no operation has, and such as are there twice.
+    private static func operationFindings(_ document: JSONDocument) -> [String] {
+        var findings: [String] = []
+        for (index, operation) in (document.value.array ?? []).enumerated() {
+            for key in operation.object?.keys ?? [] where !["op", "path", "from", "value"].contains(key) {
+                findings.append("json patch unknown field \"[\(index)].\(key)\"")
+            }
+        }
+        // Below `value` the operations' decoder does not look.
+        let own = document.duplicates.filter { path in
+            path.hasSuffix("].op") || path.hasSuffix("].path") || path.hasSuffix("].from") || path.hasSuffix("].value")
+        }.filter { $0.split(separator: ".").count == 2 }
+        return findings + own.map { "json patch duplicate field \"\($0)\"" }
     }
 
     private static func unsupported(_ type: String) -> Problem {

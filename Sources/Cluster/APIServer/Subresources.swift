@@ -21,15 +21,18 @@ extension KubernetesAPI {
             return try call.answer(with: changed.object, warnings: decoded.warnings, api: self)
         case .patch:
             let patch = try Patch(call)
+            var warnings: [String] = []
             let changed = try await change(
                 call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
             ) { old in
-                let wanted = try call.checkedObject(try patch.apply(to: old, call)).object
+                let checked = try call.checkedObject(try patch.apply(to: old, call), findings: patch.findings)
+                warnings = checked.warnings
+                let wanted = checked.object
                 try checkNames(wanted, call)
                 try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
                 return try amendStatus(old, to: wanted, of: call.served)
             }
-            return try call.answer(with: changed.object, api: self)
+            return try call.answer(with: changed.object, warnings: warnings, api: self)
         default: throw call.methodNotAllowed
         }
     }

@@ -157,7 +157,7 @@ extension KubernetesAPI {
         let changed = try await change(
             call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
         ) { old in
-            let wanted = try call.checkedObject(try patch.apply(to: old, call), duplicates: patch.duplicates)
+            let wanted = try call.checkedObject(try patch.apply(to: old, call), findings: patch.findings)
             warnings = wanted.warnings
             try checkNames(wanted.object, call)
             try checkPreconditions(

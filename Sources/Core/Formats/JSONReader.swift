@@ -11,7 +11,7 @@ package struct JSONLimits: Sendable {
 /// A tree together with what strict validation wants to know about its text.
 package struct JSONDocument: Sendable {
     package var value: JSON
-    /// Paths of members that occurred more than once (the last one won), like `spec.replicas`.
+    /// Paths of members that occurred more than once (the last one won), like `spec.ports[0].name`, in their order.
     package var duplicates: [String]
 
     package init(value: JSON, duplicates: [String] = []) {
@@ -35,6 +35,9 @@ extension JSON {
 }
 
 extension JSONDocument {
+    /// Duplicates that are reported; a text with more is as wrong as one with these.
+    package static let duplicatesLimit = 100
+
     package init(parsing bytes: some Collection<UInt8>, limits: JSONLimits = JSONLimits()) throws(FormatProblem) {
         func read(_ buffer: UnsafeBufferPointer<UInt8>) -> Result<JSONDocument, FormatProblem> {
             var reader = JSONReader(bytes: buffer, depthLeft: limits.depth)
@@ -55,8 +58,13 @@ private struct JSONReader {
     var depthLeft: Int
     var position = 0
     var duplicates: [String] = []
-    /// Object members on the way to the current value, for the names of duplicates.
-    var path: [String] = []
+    /// The way to the current value, for the names of duplicates.
+    var path: [Step] = []
+
+    enum Step {
+        case member(String)
+        case element(Int)
+    }
 
     init(bytes: UnsafeBufferPointer<UInt8>, depthLeft: Int) {
         self.bytes = bytes
@@ -119,10 +127,15 @@ private struct JSONReader {
         var elements: [JSON] = []
         skipSpace()
         if consume(UInt8(ascii: "]")) { return .array(elements) }
+        path.append(.element(0))
+        defer { path.removeLast() }
         while true {
             elements.append(try value())
             skipSpace()
-            if consume(UInt8(ascii: ",")) { continue }
+            if consume(UInt8(ascii: ",")) {
+                path[path.count - 1] = .element(elements.count)
+                continue
+            }
             guard consume(UInt8(ascii: "]")) else { throw problem("expected ',' or ']' in a JSON array") }
             return .array(elements)
         }
@@ -146,9 +159,9 @@ private struct JSONReader {
             guard consume(UInt8(ascii: ":")) else { throw problem("expected ':' after a key of a JSON object") }
             if isRepeated(key, in: members, seen: &seen) {
                 repeated = true
-                duplicates.append((path + [key]).joined(separator: "."))
+                if duplicates.count < JSONDocument.duplicatesLimit { duplicates.append(place(of: key)) }
             }
-            path.append(key)
+            path.append(.member(key))
             let value = try value()
             path.removeLast()
             members.append(.init(key: key, value: value))
@@ -158,6 +171,17 @@ private struct JSONReader {
             let object = repeated ? JSONObject(members.map { ($0.key, $0.value) }) : JSONObject(unique: members)
             return .object(object)
         }
+    }
+
+    private func place(of key: String) -> String {
+        var text = ""
+        for step in path + [.member(key)] {
+            switch step {
+            case .member(let name): text += text.isEmpty ? name : "." + name
+            case .element(let index): text += "[\(index)]"
+            }
+        }
+        return text
     }
 
     private func isRepeated(_ key: String, in members: [JSONObject.Member], seen: inout Set<String>?) -> Bool {

@@ -1,7 +1,5 @@
 // Reads YAML into JSON trees with the rules that kubectl reads manifests by.
 
-import Yams
-
 /// How much a YAML text may ask of its reader.
 package enum YAMLLimits {
     /// Values in one text after aliases have been followed; keeps "billion laughs" small.
@@ -10,78 +8,134 @@ package enum YAMLLimits {
     package static let depth = 256
 }
 
-extension JSON {
+/// A tree together with what strict validation wants to know about its text.
+package struct YAMLDocument: Sendable {
+    package var value: JSON
+    /// Keys that occurred more than once (the last one won), like `line 5: key "name" already set in map`.
+    package var duplicates: [String]
+
     /// Reads a text with exactly one document; an empty text is `null`.
-    package init(parsingYAML text: String) throws(FormatProblem) {
-        let documents = try Self.yamlDocuments(text)
+    package init(parsing text: some Collection<UInt8>) throws(FormatProblem) {
+        var reader = try YAMLTreeReader(text)
+        let documents = try reader.documents()
         guard documents.count <= 1 else {
             throw FormatProblem("expected one YAML document, found \(documents.count)")
         }
-        self = documents.first ?? .null
+        value = documents.first ?? .null
+        duplicates = reader.duplicates
+    }
+}
+
+extension JSON {
+    /// Reads a text with exactly one document; an empty text is `null`. A key that is there twice is refused.
+    package init(parsingYAML text: String) throws(FormatProblem) {
+        let document = try YAMLDocument(parsing: text.utf8)
+        if let duplicate = document.duplicates.first { throw FormatProblem("YAML: \(duplicate)") }
+        self = document.value
     }
 
     /// Reads every document of a text; empty documents are left out.
     package static func documents(parsingYAML text: String) throws(FormatProblem) -> [JSON] {
-        try yamlDocuments(text).filter { !$0.isNull }
-    }
-
-    private static func yamlDocuments(_ text: String) throws(FormatProblem) -> [JSON] {
-        var reader = YAMLTreeReader()
-        var documents: [JSON] = []
-        do {
-            let parser = try Parser(yaml: text, resolver: .basic, encoding: .utf8)
-            while let node = try parser.nextRoot() { documents.append(try reader.json(node)) }
-        } catch let problem as FormatProblem {
-            throw problem
-        } catch {
-            throw FormatProblem("not YAML: \(error)")
-        }
-        return documents
+        var reader = try YAMLTreeReader(text.utf8)
+        let documents = try reader.documents()
+        if let duplicate = reader.duplicates.first { throw FormatProblem("YAML: \(duplicate)") }
+        return documents.filter { !$0.isNull }
     }
 }
 
 private struct YAMLTreeReader {
+    private let events: YAMLEvents
+    /// Anchored values of the document, and how many values each has.
+    private var anchors: [String: (value: JSON, count: Int)] = [:]
     private var valuesLeft = YAMLLimits.values
     private var depth = 0
+    private(set) var duplicates: [String] = []
 
-    mutating func json(_ node: Node) throws(FormatProblem) -> JSON {
-        valuesLeft -= 1
-        guard valuesLeft >= 0 else { throw problem("more than \(YAMLLimits.values) values", node) }
-        guard depth < YAMLLimits.depth else { throw problem("nested deeper than \(YAMLLimits.depth)", node) }
-        depth += 1
-        defer { depth -= 1 }
-        switch node {
-        case .scalar(let scalar): return try json(scalar, node)
-        case .sequence(let sequence):
-            var values: [JSON] = []
-            values.reserveCapacity(sequence.count)
-            for element in sequence { values.append(try json(element)) }
-            return .array(values)
-        case .mapping(let mapping): return .object(try json(mapping))
-        case .alias: throw problem("an alias without an anchor", node)
+    init(_ text: some Collection<UInt8>) throws(FormatProblem) { events = try YAMLEvents(text) }
+
+    mutating func documents() throws(FormatProblem) -> [JSON] {
+        var documents: [JSON] = []
+        while true {
+            switch try events.next() {
+            case .streamEnd: return documents
+            case .documentStart:
+                anchors = [:]
+                documents.append(try value(try events.next()))
+            default: continue
+            }
         }
     }
 
-    private mutating func json(_ mapping: Node.Mapping) throws(FormatProblem) -> JSONObject {
+    private mutating func value(_ event: YAMLEvent) throws(FormatProblem) -> JSON {
+        try count(1)
+        let before = valuesLeft
+        let value: JSON
+        let name: String?
+        switch event {
+        case .alias(let alias):
+            guard let anchored = anchors[alias] else { throw problem("the alias \"\(alias)\" has no anchor before it") }
+            try count(anchored.count)
+            return anchored.value
+        case .scalar(let text, let tag, let isPlain, let anchor):
+            value = try scalar(text, tag: tag, isPlain: isPlain)
+            name = anchor
+        case .sequenceStart(let anchor):
+            value = try sequence()
+            name = anchor
+        case .mappingStart(let anchor):
+            value = try mapping()
+            name = anchor
+        default: throw problem("a value is missing")
+        }
+        if let name { anchors[name] = (value, before - valuesLeft) }
+        return value
+    }
+
+    private mutating func count(_ values: Int) throws(FormatProblem) {
+        valuesLeft -= values
+        guard valuesLeft >= 0 else { throw problem("more than \(YAMLLimits.values) values") }
+    }
+
+    private mutating func enter() throws(FormatProblem) {
+        guard depth < YAMLLimits.depth else { throw problem("nested deeper than \(YAMLLimits.depth)") }
+        depth += 1
+    }
+
+    private mutating func sequence() throws(FormatProblem) -> JSON {
+        try enter()
+        defer { depth -= 1 }
+        var values: [JSON] = []
+        while true {
+            let event = try events.next()
+            if case .sequenceEnd = event { return .array(values) }
+            values.append(try value(event))
+        }
+    }
+
+    private mutating func mapping() throws(FormatProblem) -> JSON {
+        try enter()
+        defer { depth -= 1 }
         var object = JSONObject()
         var merged: [JSONObject] = []
-        for (key, value) in mapping {
-            if case .scalar(let scalar) = key, scalar.style == .plain, scalar.string == "<<" {
-                merged += try mergeSources(try json(value), value)
+        while true {
+            let event = try events.next()
+            if case .mappingEnd = event { break }
+            if case .scalar("<<", "", true, _) = event {
+                merged += try mergeSources(try value(try events.next()))
                 continue
             }
-            let name = try name(of: key)
-            guard !object.contains(name) else { throw problem("the key \"\(name)\" is there twice", key) }
-            object[name] = try json(value)
+            let name = try name(event)
+            if object.contains(name) { duplicates.append("line \(events.line): key \"\(name)\" already set in map") }
+            object[name] = try value(try events.next())
         }
         // Members of the mapping itself win over merged ones, earlier merged ones over later.
         for source in merged {
             for member in source where !object.contains(member.key) { object[member.key] = member.value }
         }
-        return object
+        return .object(object)
     }
 
-    private func mergeSources(_ value: JSON, _ node: Node) throws(FormatProblem) -> [JSONObject] {
+    private func mergeSources(_ value: JSON) throws(FormatProblem) -> [JSONObject] {
         switch value {
         case .object(let object): return [object]
         case .array(let values):
@@ -89,31 +143,37 @@ private struct YAMLTreeReader {
             if objects.count == values.count { return objects }
         default: break
         }
-        throw problem("'<<' needs a mapping or a sequence of mappings", node)
+        throw problem("'<<' needs a mapping or a sequence of mappings")
     }
 
     /// A key as JSON can carry it: a scalar's text as it stands, so that `on: x` is a member named `on`.
-    private func name(of key: Node) throws(FormatProblem) -> String {
-        guard case .scalar(let scalar) = key else { throw problem("a mapping key must be a scalar", key) }
-        return scalar.string
+    private mutating func name(_ event: YAMLEvent) throws(FormatProblem) -> String {
+        switch event {
+        case .scalar(let text, _, _, let anchor):
+            if let anchor { anchors[anchor] = (.string(text), 1) }
+            return text
+        case .alias(let alias):
+            if let text = anchors[alias]?.value.string { return text }
+        default: break
+        }
+        throw problem("a mapping key must be a scalar")
     }
 
-    private func json(_ scalar: Node.Scalar, _ node: Node) throws(FormatProblem) -> JSON {
-        let text = scalar.string
-        let tag = scalar.tag.description
+    private func scalar(_ text: String, tag: String, isPlain: Bool) throws(FormatProblem) -> JSON {
         switch tag {
-        case "", "!": return scalar.style == .plain && tag.isEmpty ? YAMLScalar.resolve(text) : .string(text)
-        case "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary", "tag:yaml.org,2002:timestamp": return .string(text)
+        case "": return isPlain ? YAMLScalar.resolve(text) : .string(text)
+        case "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:binary", "tag:yaml.org,2002:timestamp":
+            return .string(text)
         case "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null":
             let value = YAMLScalar.resolve(text)
-            if value.string != nil { throw problem("\"\(text)\" does not fit its tag", node) }
+            if value.string != nil { throw problem("\"\(text)\" does not fit its tag") }
             return value
-        default: throw problem("the tag \"\(tag)\" has no meaning in JSON", node)
+        default: throw problem("the tag \"\(tag)\" has no meaning in JSON")
         }
     }
 
-    private func problem(_ message: String, _ node: Node) -> FormatProblem {
-        FormatProblem("YAML\(node.mark.map { " at line \($0.line), column \($0.column)" } ?? ""): \(message)")
+    private func problem(_ message: String) -> FormatProblem {
+        FormatProblem("yaml: line \(events.line): \(message)")
     }
 }
 
