@@ -11,17 +11,19 @@ let rooms: [Target] = [
     room("Storage", in: "Cluster", uses: "Formats", "Objects", "Timing", parts: .sqlite, .log),
     room("Watching", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage"),
     room("Access", in: "Cluster", uses: "Formats", "Objects", parts: .x509, .crypto, .log),
-    room("APIServer", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access",
-         parts: .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .nio, .nioSSL, .log),
+    room("RemoteStreams", in: "Cluster", uses: "Formats", "Objects", parts: .nio),
+    room("APIServer", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "RemoteStreams",
+         parts: .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .crypto, .nio, .nioWebSocket, .nioSSL, .log),
     room("Client", in: "Cluster", uses: "Formats", "Objects", "Timing",
          parts: .httpTypes, .asyncHTTPClient, .nio, .nioSSL, .log),
     room("Reconciling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", parts: .log),
     room("Controllers", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .log),
     room("Scheduling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .log),
-    room("ContainerRuntimes", in: "Cluster", uses: "Formats", "Objects", "Timing", "CLinux", parts: .nio, .log),
+    room("ContainerRuntimes", in: "Cluster", uses: "Formats", "Objects", "Timing", "RemoteStreams", "CLinux",
+         parts: .nio, .log),
     room("PodNetwork", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "CLinux", parts: .log),
     room("NodeAgent", in: "Cluster",
-         uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
+         uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "RemoteStreams", "ContainerRuntimes", "PodNetwork",
          parts: .asyncHTTPClient, .nio, .log),
 
     room("Catalogue", in: "Discovery", uses: "Formats", "Timing"),
@@ -36,7 +38,7 @@ let rooms: [Target] = [
 
     room("Platform",
          uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client", "Reconciling",
-         "Controllers", "Scheduling", "ContainerRuntimes", "PodNetwork", "NodeAgent", "Catalogue", "NacosServer",
+         "Controllers", "Scheduling", "RemoteStreams", "ContainerRuntimes", "PodNetwork", "NodeAgent", "Catalogue", "NacosServer",
          "DNSServer", "RegistrySync", "Rollouts",
          parts: .httpTypes, .nio, .unixSignals, .log),
     room("Commands", uses: "Formats", "Objects", "Access", "Client", "ContainerRuntimes", "PodNetwork", "Platform",
@@ -51,9 +53,11 @@ let tests: [Target] = [
     suite("APIServer", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer",
           parts: .httpTypes, .nio, .log),
     suite("Reconciling", of: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .httpTypes, .nio, .log),
-    suite("Controllers", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client",
+suite("Controllers", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client",
           "Reconciling", "Controllers", "Scheduling", parts: .httpTypes, .log),
-    suite("ContainerRuntimes", of: "Formats", "Objects", "Timing", "ContainerRuntimes", "CLinux", parts: .log),
+    suite("RemoteStreams", of: "Formats", "Objects", "RemoteStreams"),
+    suite("ContainerRuntimes", of: "Formats", "Objects", "Timing", "RemoteStreams", "ContainerRuntimes", "CLinux",
+          parts: .log),
     suite("PodNetwork", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "PodNetwork", "CLinux",
           parts: .httpTypes, .log),
     suite("NodeAgent", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
@@ -129,6 +133,7 @@ struct Part {
     static var unixSignals: Part { Part("UnixSignals", "swift-service-lifecycle") }
     static var log: Part { Part("Logging", "swift-log") }
     static var nio: Part { Part("NIO", "swift-nio") }
+    static var nioWebSocket: Part { Part("NIOWebSocket", "swift-nio") }
     static var nioSSL: Part { Part("NIOSSL", "swift-nio-ssl") }
     /// Only the C library: its Swift layer would bring Foundation and its `Data` into every blob.
     static var sqlite: Part { Part("GRDBSQLite", "GRDB.swift") }

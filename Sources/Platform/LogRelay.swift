@@ -1,29 +1,48 @@
-// Hands `kubectl logs` from the API server to the node that runs the pod.
+// Hands `kubectl logs`, `exec`, `attach` and `port-forward` from the API server to the node that runs the pod.
 
 import APIServer
 import Client
 import Formats
 import NodeAgent
 import Objects
+import RemoteStreams
 import Synchronization
 
 /// The API server's way to the logs of pods. Before a node is connected, and where there is none, it answers 503.
 final class LogRelay: NodeAccess {
     private struct Node {
         let logs: PodLogs
+        let access: PodAccess
         let client: KubernetesClient
     }
 
     private let node = Mutex<Node?>(nil)
 
-    func connect(_ logs: PodLogs, client: KubernetesClient) {
-        node.withLock { $0 = Node(logs: logs, client: client) }
+    func connect(_ logs: PodLogs, access: PodAccess, client: KubernetesClient) {
+        node.withLock { $0 = Node(logs: logs, access: access, client: client) }
+    }
+
+    private func connected() throws(Problem) -> Node {
+        guard let node = node.withLock({ $0 }) else {
+            throw Problem(.serviceUnavailable, "this platform runs no pods, so there is nothing to reach into")
+        }
+        return node
+    }
+
+    func execute(namespace: String, pod: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess {
+        try await connected().access.execute(namespace: namespace, pod: pod, request)
+    }
+
+    func attach(namespace: String, pod: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess {
+        try await connected().access.attach(namespace: namespace, pod: pod, request)
+    }
+
+    func connect(namespace: String, pod: String, port: Int) async throws(Problem) -> any RemoteConnection {
+        try await connected().access.connect(namespace: namespace, pod: pod, port: port)
     }
 
     func logs(namespace: String, pod: String, options: LogOptions) async throws(Problem) -> any APIChunks {
-        guard let node = node.withLock({ $0 }) else {
-            throw Problem(.serviceUnavailable, "this platform runs no pods, so there are no logs")
-        }
+        let node = try connected()
         let key = ObjectKey(namespace: namespace, name: pod)
         let client = node.client
         let object: Object

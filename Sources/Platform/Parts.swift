@@ -45,7 +45,7 @@ struct Parts: Sendable {
         try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
         do throws(Problem) {
             let node = try await NodeParts(configuration: configuration, logger: logger) { Self.client($0, of: api) }
-            logs.connect(node.logs, client: Self.client("pod-logs", of: api))
+            logs.connect(node.logs, access: node.agent.access, client: Self.client("pod-logs", of: api))
             self.node = node
         } catch {
             node = nil

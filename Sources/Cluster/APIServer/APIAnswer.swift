@@ -2,11 +2,14 @@
 
 import HTTPTypes
 import Objects
+import RemoteStreams
 
 /// The head of an answer and its body, which may still be growing.
 package struct APIAnswer: Sendable {
     package var response: HTTPResponse
     package var body: Body
+    /// What the connection becomes instead, where the listener can do that.
+    package var upgrade: StreamUpgrade?
 
     package init(response: HTTPResponse, body: Body) {
         self.response = response
@@ -29,6 +32,15 @@ package protocol APIChunks: Sendable {
 package protocol NodeAccess: Sendable {
     /// The log of one container of a pod, from its first wanted byte; with `follow` the stream ends with the container.
     func logs(namespace: String, pod: String, options: LogOptions) async throws(Problem) -> any APIChunks
+
+    /// Starts a command in a running container. That its program cannot be executed is told by `exitCode`.
+    func execute(namespace: String, pod: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess
+
+    /// The streams of a container's own program, from now on.
+    func attach(namespace: String, pod: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess
+
+    /// A connection to a port of the pod's loopback.
+    func connect(namespace: String, pod: String, port: Int) async throws(Problem) -> any RemoteConnection
 }
 
 /// The parameters of `pods/log`, as `v1.PodLogOptions` has them.

@@ -54,6 +54,11 @@ package final class APIListener: Sendable {
 
     private func respond(to request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
         let answer = await answer(to: request, channel)
+        if let upgrade = answer.upgrade, let key = request.headers[.secWebSocketKey], channel.parent?.parent == nil {
+            let link = try await WebSocketLink.upgrade(channel, key: key, subprotocol: upgrade.subprotocol)
+            await upgrade.serve(link)
+            return await link.close()
+        }
         var head = answer.response
         switch answer.body {
         case .bytes(let bytes):

@@ -94,6 +94,9 @@ package final class KubernetesAPI: Sendable {
         case (.binding, _): return try await bind(call)
         case (.log, _): return try await log(call)
         case (.finalize, _): return try await finalize(call)
+        case (.exec, _): return try await command(call, attaches: false)
+        case (.attach, _): return try await command(call, attaches: true)
+        case (.portforward, _): return try await portForward(call)
         }
     }
 

@@ -4,7 +4,7 @@ import Formats
 import Objects
 
 /// The subresources that this server knows how to serve.
-enum ServedSubresource: String, Sendable, CaseIterable { case status, scale, binding, log, finalize }
+enum ServedSubresource: String, Sendable, CaseIterable { case status, scale, binding, log, finalize, exec, attach, portforward }
 
 /// One served resource with its strategy.
 struct ServedResource: Sendable {

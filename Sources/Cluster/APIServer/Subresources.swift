@@ -154,8 +154,9 @@ extension KubernetesAPI {
     static func container(of pod: Object, asked: String?) throws(Problem) -> String {
         let regular = (pod["spec", "containers"]?.array ?? []).compactMap { $0["name"]?.string }
         let initial = (pod["spec", "initContainers"]?.array ?? []).compactMap { $0["name"]?.string }
+        let ephemeral = (pod["spec", "ephemeralContainers"]?.array ?? []).compactMap { $0["name"]?.string }
         if let asked, !asked.isEmpty {
-            if (regular + initial).contains(asked) { return asked }
+            if (regular + initial + ephemeral).contains(asked) { return asked }
             throw .badRequest("container \(asked) is not valid for pod \(pod.name)")
         }
         if regular.count == 1 { return regular[0] }

@@ -147,6 +147,19 @@ static int attach_binds(const clinux_spec *spec, const char **step) {
     return 0;
 }
 
+/// The container's own file systems; what was bound into them keeps its rights.
+static int make_read_only(const clinux_spec *spec) {
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+    if (syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &attributes, sizeof attributes) < 0) return -errno;
+    for (size_t i = 0; i < spec->layer_count; i++) {
+        int bound = 0;
+        for (size_t b = 0; b < spec->bind_count; b++) bound |= strcmp(spec->binds[b].target, spec->layers[i].path) == 0;
+        // A layer that is not there for the container has nothing to be protected.
+        if (!bound) syscall(SYS_mount_setattr, AT_FDCWD, spec->layers[i].path, 0, &attributes, sizeof attributes);
+    }
+    return 0;
+}
+
 int clinux_build_root(const clinux_spec *spec, const char **step) {
     int result;
     *step = "mount propagation";
@@ -186,7 +199,9 @@ int clinux_build_root(const clinux_spec *spec, const char **step) {
         if (mount("hidden", *step, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=755") < 0)
             return -errno;
     }
-    return attach_binds(spec, step);
+    if ((result = attach_binds(spec, step)) < 0 || !spec->read_only) return result;
+    *step = "read-only /";
+    return make_read_only(spec);
 }
 
 int clinux_mount_tmpfs(const char *path, const char *options) {
@@ -203,6 +218,29 @@ int clinux_overlay_works(const char *path) {
     if (result == 0) umount2(root, CLINUX_MNT_DETACH);
     *strrchr(root, '/') = 0;
     clinux_remove_tree(root);
+    return result;
+}
+
+int clinux_unmount(const char *path) { return umount2(path, CLINUX_MNT_DETACH) < 0 ? -errno : 0; }
+
+static uint32_t owning_group;
+
+static int own_entry(const char *path, const struct stat *status, int type, struct FTW *where) {
+    (void)where;
+    if (type == FTW_SL || S_ISLNK(status->st_mode)) return lchown(path, (uid_t)-1, owning_group) < 0 ? -errno : 0;
+    if (lchown(path, (uid_t)-1, owning_group) < 0) return -errno;
+    mode_t mode = (status->st_mode & 07777) | (status->st_mode & 0600) >> 3;
+    if (S_ISDIR(status->st_mode)) mode |= 02000 | 0070;
+    return chmod(path, mode) < 0 ? -errno : 0;
+}
+
+int clinux_own_by_group(const char *path, uint32_t group) {
+    // One walk at a time: nftw hands nothing of its caller's on.
+    static int busy;
+    while (__sync_lock_test_and_set(&busy, 1)) {}
+    owning_group = group;
+    int result = nftw(path, own_entry, 16, FTW_PHYS | FTW_MOUNT);
+    __sync_lock_release(&busy);
     return result;
 }
 

@@ -25,7 +25,7 @@ int setns(int descriptor, int flags);
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 #define CLINUX_MS_REC 16384
 #define CLINUX_MS_SLAVE (1 << 19)
-enum { REPORT = 3, FIRST_OTHER = 4 };
+enum { REPORT = 3, INIT = 4, FIRST_OTHER = 5 };
 
 static void reset_signals(void) {
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -92,8 +92,8 @@ static int raise_loopback(void) {
     return result;
 }
 
-int clinux_enter_sandbox(int private_network, const char *hostname) {
-    int flags = CLONE_NEWNS | CLONE_NEWIPC | (private_network ? CLONE_NEWNET | CLONE_NEWUTS : 0);
+int clinux_enter_sandbox(int private_network, int private_ipc, const char *hostname) {
+    int flags = CLONE_NEWNS | (private_ipc ? CLONE_NEWIPC : 0) | (private_network ? CLONE_NEWNET | CLONE_NEWUTS : 0);
     if (unshare(flags) < 0) return -errno;
     if (mount(NULL, "/", NULL, CLINUX_MS_REC | CLINUX_MS_SLAVE, NULL) < 0) return -errno;
     if (!private_network) return 0;
@@ -115,23 +115,22 @@ static void fail(int error, const char *step) {
     _exit(128);
 }
 
-/// Arranges descriptors 0 to 3 and closes all others.
-static void arrange_descriptors(const clinux_spec *spec) {
-    int null = open_null();
-    dup2(null, 0);
-    dup2(spec->output, 1);
-    dup2(spec->error, 2);
-    if (spec->report == REPORT) fcntl(REPORT, F_SETFD, FD_CLOEXEC);
-    else dup3(spec->report, REPORT, O_CLOEXEC);
-    syscall(SYS_close_range, FIRST_OTHER, ~0U, 0);
+/// Arranges descriptors 0 to 3, keeps this one as INIT unless it is -1, and closes all others.
+static void arrange_descriptors(const clinux_spec *spec, int kept) {
+    // The descriptors first move out of the way of 0 to 3.
+    int input = fcntl(spec->input < 0 ? open_null() : spec->input, F_DUPFD_CLOEXEC, 10);
+    int output = fcntl(spec->output, F_DUPFD_CLOEXEC, 10), error = fcntl(spec->error, F_DUPFD_CLOEXEC, 10);
+    int report = fcntl(spec->report, F_DUPFD_CLOEXEC, 10), other = kept < 0 ? -1 : fcntl(kept, F_DUPFD_CLOEXEC, 10);
+    dup2(input, 0);
+    dup2(output, 1);
+    dup2(error, 2);
+    dup3(report, REPORT, O_CLOEXEC);
+    if (other >= 0) dup3(other, INIT, O_CLOEXEC);
+    syscall(SYS_close_range, kept < 0 ? INIT : FIRST_OTHER, ~0U, 0);
 }
 
-/// Without `privileged` a root program keeps what container engines grant by default.
-static void drop_capabilities(void) {
-    // chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod,
-    // audit_write, setfcap
-    const uint64_t kept = 1ULL << 0 | 1ULL << 1 | 1ULL << 3 | 1ULL << 4 | 1ULL << 5 | 1ULL << 6 | 1ULL << 7 | 1ULL << 8
-        | 1ULL << 10 | 1ULL << 13 | 1ULL << 18 | 1ULL << 27 | 1ULL << 29 | 1ULL << 31;
+/// The program can have no others, whatever it executes.
+static void drop_capabilities(uint64_t kept) {
     for (int capability = 0; capability < 64; capability++)
         if (!(kept >> capability & 1)) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
 }
@@ -139,15 +138,18 @@ static void drop_capabilities(void) {
 /// Becomes the spec's program; never returns.
 static void become_program(const clinux_spec *spec, int dies_with_parent) {
     setsid();
+    if (spec->terminal) ioctl(0, TIOCSCTTY, 0);
     if (spec->directory) {
         clinux_make_directories(spec->directory);
         if (chdir(spec->directory) < 0) fail(errno, spec->directory);
     }
-    if (!spec->privileged) drop_capabilities();
+    if (spec->terminal) (void)!fchown(0, spec->user, (gid_t)-1);
+    drop_capabilities(spec->capabilities);
     if (setgroups(spec->group_count, spec->groups) < 0) fail(errno, "setgroups");
     if (setgid(spec->group) < 0) fail(errno, "setgid");
     if (setuid(spec->user) < 0) fail(errno, "setuid");
     if (dies_with_parent) prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (spec->no_new_privileges) prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     reset_signals();
     environ = spec->environment.items;
     execvp(spec->arguments.items[0], spec->arguments.items);
@@ -158,9 +160,27 @@ static int code_of(int status) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/// In a pid namespace that goes on, the processes that the program leaves are ended one by one: they are ours, since we
+/// are their subreaper.
+static void end_the_rest(void) {
+    char text[4096];
+    for (int round = 0; round < 1000; round++) {
+        int file = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+        if (file < 0) return;
+        ssize_t length = read(file, text, sizeof text - 1);
+        close(file);
+        if (length <= 0) return;
+        text[length] = 0;
+        char *rest = text;
+        for (long pid; (pid = strtol(rest, &rest, 10)) > 0;) kill((pid_t)pid, SIGKILL);
+        waitpid(-1, NULL, 0);
+    }
+}
+
 /// Waits for the program and exits as it did; reaps whatever else ends here.
 ///
-/// A container's init forwards signals to its program. The waiter of a command takes any signal as the word to kill the
+/// A container's init forwards signals to its program; where it is not the first of its pid namespace (2), it ends what
+/// its program leaves. The waiter of a command takes any signal as the word to kill the
 /// command with its whole session.
 static void wait_for(pid_t program, const sigset_t *all, int forwards) {
     for (;;) {
@@ -175,8 +195,21 @@ static void wait_for(pid_t program, const sigset_t *all, int forwards) {
         int status;
         pid_t pid;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-            if (pid == program) _exit(code_of(status));
+            if (pid == program) {
+                if (forwards == 2) end_the_rest();
+                _exit(code_of(status));
+            }
     }
+}
+
+/// Whoever waits for a program keeps nothing open that the program's end should close.
+static void let_go_of_streams(void) {
+    int null = open_null();
+    for (int number = 0; number < 3; number++)
+        if (null < 0) close(number);
+        else dup2(null, number);
+    close(REPORT);
+    if (null > REPORT) close(null);
 }
 
 static void enter_cgroups(const clinux_spec *spec) {
@@ -187,13 +220,52 @@ static void enter_cgroups(const clinux_spec *spec) {
     }
 }
 
+/// Children are made in the pid namespace of the pidfd's process, or in the caller's own again.
+static int children_into(int pidfd) {
+    if (pidfd >= 0) return setns(pidfd, CLONE_NEWPID) < 0 ? -errno : 0;
+    int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    int result = own < 0 || setns(own, CLONE_NEWPID) < 0 ? -errno : 0;
+    if (own >= 0) close(own);
+    return result;
+}
+
+static int fork_container(const clinux_spec *spec, int *pidfd) {
+    if (spec->processes == -1) return fork_with(CLONE_NEWPID | CLONE_NEWNS, pidfd);
+    if (spec->processes < 0) return fork_with(CLONE_NEWNS, pidfd);
+    int joined = children_into(spec->processes);
+    if (joined < 0) return joined;
+    int pid = fork_with(CLONE_NEWNS, pidfd);
+    if (pid != 0) children_into(-1);
+    return pid;
+}
+
+static void become_holder(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "pod-pause");
+    syscall(SYS_close_range, 0, ~0U, 0);
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (;;) {
+        siginfo_t info;
+        sigwaitinfo(&all, &info);
+        while (waitpid(-1, NULL, WNOHANG) > 0) {}
+    }
+}
+
+int clinux_hold_processes(int *pidfd) {
+    int pid = fork_with(CLONE_NEWPID, pidfd);
+    if (pid == 0) become_holder();
+    return pid;
+}
+
 int clinux_launch(const clinux_spec *spec, int *pidfd) {
-    int pid = fork_with(CLONE_NEWPID | CLONE_NEWNS, pidfd);
+    int pid = fork_container(spec, pidfd);
     if (pid != 0) return pid;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "pod-init");
-    arrange_descriptors(spec);
+    arrange_descriptors(spec, -1);
     setsid();
     enter_cgroups(spec);
     const char *step = "";
@@ -203,14 +275,13 @@ int clinux_launch(const clinux_spec *spec, int *pidfd) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     pid_t program = fork();
     if (program < 0) fail(errno, "fork");
-    if (program == 0) become_program(spec, 0);
-    // The init keeps nothing open that the program's end should close.
-    dup2(0, 1);
-    dup2(0, 2);
-    close(REPORT);
-    wait_for(program, &all, 1);
+    // Where the init is not the first of its pid namespace, its end alone does not end the program.
+    if (program == 0) become_program(spec, spec->processes != -1);
+    let_go_of_streams();
+    wait_for(program, &all, spec->processes == -1 ? 1 : 2);
     _exit(255);
 }
 
@@ -220,19 +291,17 @@ int clinux_execute(const clinux_spec *spec, int init_pidfd, int *pidfd) {
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "pod-exec");
-    int joined = setns(init_pidfd, CLONE_NEWPID | CLONE_NEWNS);
-    int error = errno;
-    arrange_descriptors(spec);
-    if (joined < 0) fail(error, "setns");
+    arrange_descriptors(spec, init_pidfd);
+    enter_cgroups(spec);
+    if (setns(INIT, CLONE_NEWPID | CLONE_NEWNS) < 0) fail(errno, "setns");
+    close(INIT);
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     pid_t program = fork();
     if (program < 0) fail(errno, "fork");
     if (program == 0) become_program(spec, 1);
-    dup2(0, 1);
-    dup2(0, 2);
-    close(REPORT);
+    let_go_of_streams();
     wait_for(program, &all, 0);
     _exit(255);
 }

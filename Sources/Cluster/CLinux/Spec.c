@@ -30,7 +30,7 @@ static void release(struct list *list) {
 clinux_spec *clinux_spec_new(void) {
     clinux_spec *spec = calloc(1, sizeof *spec);
     if (!spec) abort();
-    spec->output = spec->error = spec->report = -1;
+    spec->input = spec->output = spec->error = spec->report = spec->processes = -1;
     return spec;
 }
 
@@ -66,7 +66,15 @@ void clinux_spec_hide(clinux_spec *spec, const char *path) { append(&spec->hidde
 
 void clinux_spec_cgroup(clinux_spec *spec, const char *path) { append(&spec->cgroups, path); }
 
-void clinux_spec_privileged(clinux_spec *spec) { spec->privileged = 1; }
+void clinux_spec_capabilities(clinux_spec *spec, uint64_t kept) { spec->capabilities = kept; }
+
+void clinux_spec_no_new_privileges(clinux_spec *spec) { spec->no_new_privileges = 1; }
+
+void clinux_spec_read_only(clinux_spec *spec) { spec->read_only = 1; }
+
+void clinux_spec_processes(clinux_spec *spec, int pidfd) { spec->processes = pidfd; }
+
+void clinux_spec_terminal(clinux_spec *spec) { spec->terminal = 1; }
 
 void clinux_spec_directory(clinux_spec *spec, const char *directory) {
     free(spec->directory);
@@ -99,7 +107,8 @@ void clinux_spec_bind(clinux_spec *spec, const char *source, const char *target,
     spec->binds[spec->bind_count++] = (struct bind){copied(source), copied(target), read_only, -1, 0};
 }
 
-void clinux_spec_descriptors(clinux_spec *spec, int output, int error, int report) {
+void clinux_spec_descriptors(clinux_spec *spec, int input, int output, int error, int report) {
+    spec->input = input;
     spec->output = output;
     spec->error = error;
     spec->report = report;

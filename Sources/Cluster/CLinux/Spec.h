@@ -27,13 +27,14 @@ struct clinux_spec {
     uint32_t user, group;
     gid_t *groups;
     size_t group_count;
-    int privileged;
+    uint64_t capabilities;
+    int no_new_privileges, read_only, processes, terminal;
     char *root, *upper, *work;
     struct layer *layers;
     size_t layer_count;
     struct bind *binds;
     size_t bind_count;
-    int output, error, report;
+    int input, output, error, report;
 };
 
 /// Builds the container's file system and makes it `/`. Returns 0 or -errno; `step` then says at what.

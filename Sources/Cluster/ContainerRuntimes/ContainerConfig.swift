@@ -48,6 +48,35 @@ package struct ContainerConfig: Sendable, Hashable {
     /// The program may do all that the runtime may.
     package var privileged: Bool
     package var resources: Resources
+    package var security = Security()
+    /// Standard input stays open for `attach`; without it the program reads nothing.
+    package var hasInput = false
+    /// The first `attach` that ends its input ends the program's.
+    package var inputEndsOnce = false
+    /// The program's standard streams are a terminal.
+    package var hasTerminal = false
+    package var processes = ProcessNamespace.own
+
+    /// What the program may not do.
+    package struct Security: Sendable, Hashable {
+        /// Names without `CAP_`; `ALL` stands for all.
+        package var addedCapabilities: [String] = []
+        package var droppedCapabilities: [String] = []
+        package var readOnlyRoot = false
+        package var noNewPrivileges = false
+
+        package init() {}
+    }
+
+    /// Whose processes the program sees.
+    package enum ProcessNamespace: Sendable, Hashable {
+        case own
+        /// Those of all containers of the pod that say so too.
+        case pod
+        case host
+        /// Those of the container with this id.
+        case container(String)
+    }
 
     package init(
         name: String, attempt: Int = 0, image: String, command: [String], arguments: [String] = [],

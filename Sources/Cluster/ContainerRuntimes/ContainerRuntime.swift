@@ -1,6 +1,7 @@
 // The port through which the node agent runs pods, whatever makes the containers: it follows CRI v1.
 
 import Objects
+import RemoteStreams
 
 /// Makes, stops and shows sandboxes (one per pod) and the containers in them.
 ///
@@ -31,6 +32,13 @@ package protocol ContainerRuntime: Sendable {
     /// Runs a command to its end in a running container; throws `Timeout` when it takes longer and has been killed.
     func execute(_ id: String, command: [String], timeout: Duration) async throws(Problem) -> ExecResult
 
+    /// Starts a command in a running container and hands over its streams; it may run as long as these are open.
+    func open(_ id: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess
+    /// The streams of a running container's own program from now on; its input only where it has `hasInput`.
+    func attach(_ id: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess
+    /// A connection to a TCP port of the sandbox's loopback.
+    func connect(sandbox id: String, port: Int) async throws(Problem) -> any RemoteConnection
+
     /// What happened since the last call; waits until there is something. Empty when the calling task was cancelled.
     ///
     /// For one caller at a time. The queue is bounded (`RuntimeEvent.queueLimit`): `.lost` says that some are missing
@@ -49,4 +57,18 @@ package enum RuntimeEvent: Sendable, Hashable {
 
     /// Events kept for a caller that does not come.
     package static let queueLimit = 1024
+}
+
+extension ContainerRuntime {
+    package func open(_ id: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess {
+        throw Problem(.notImplemented, "this container runtime has no streams")
+    }
+
+    package func attach(_ id: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess {
+        throw Problem(.notImplemented, "this container runtime has no streams")
+    }
+
+    package func connect(sandbox id: String, port: Int) async throws(Problem) -> any RemoteConnection {
+        throw Problem(.notImplemented, "this container runtime has no streams")
+    }
 }

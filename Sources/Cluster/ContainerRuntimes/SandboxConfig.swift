@@ -18,6 +18,12 @@ package struct SandboxConfig: Sendable, Hashable {
     package var hosts: String?
     /// The pod uses the host's network and host name.
     package var hostNetwork: Bool
+    /// The pod uses the host's System V and POSIX message objects.
+    package var hostIPC = false
+    /// Containers of `ProcessNamespace.pod` can be made.
+    package var sharesProcesses = false
+    /// Kernel settings of the pod's own namespaces, like `net.core.somaxconn`.
+    package var kernelSettings: [String: String] = [:]
 
     package init(
         id: String, namespace: String, name: String, hostname: String, labels: [String: String] = [:],

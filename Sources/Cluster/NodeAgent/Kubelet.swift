@@ -91,6 +91,9 @@ package final class Kubelet: Sendable {
         }
     }
 
+    /// What reaches into running pods: commands, attachments and ports.
+    package var access: PodAccess { PodAccess(informer: informer, runtime: node.runtime) }
+
     // MARK: Pods
 
     private func podChanged(_ change: Change) {

@@ -10,6 +10,9 @@ extension SandboxConfig {
             "labels": JSON(stringMap: labels), "annotations": JSON(stringMap: annotations),
             "logDirectory": .string(logDirectory), "hostNetwork": .bool(hostNetwork),
         ]
+        tree["hostIPC"] = .bool(hostIPC)
+        tree["sharesProcesses"] = .bool(sharesProcesses)
+        tree["kernelSettings"] = JSON(stringMap: kernelSettings)
         if let resolvConf { tree["resolvConf"] = .string(resolvConf) }
         if let hosts { tree["hosts"] = .string(hosts) }
         return tree
@@ -22,6 +25,9 @@ extension SandboxConfig {
             annotations: json["annotations"]?.stringMap ?? [:], logDirectory: try json.text("logDirectory"),
             resolvConf: json["resolvConf"]?.string, hosts: json["hosts"]?.string,
             hostNetwork: json["hostNetwork"]?.bool ?? false)
+        hostIPC = json["hostIPC"]?.bool ?? false
+        sharesProcesses = json["sharesProcesses"]?.bool ?? false
+        kernelSettings = json["kernelSettings"]?.stringMap ?? [:]
     }
 }
 
@@ -41,6 +47,14 @@ extension ContainerConfig {
         if let workingDirectory { tree["workingDirectory"] = .string(workingDirectory) }
         if let limit = resources.cpuLimitMillicores { tree["cpuLimitMillicores"] = JSON(limit) }
         if let limit = resources.memoryLimitBytes { tree["memoryLimitBytes"] = .integer(limit) }
+        tree["addedCapabilities"] = .array(security.addedCapabilities.map { .string($0) })
+        tree["droppedCapabilities"] = .array(security.droppedCapabilities.map { .string($0) })
+        tree["readOnlyRoot"] = .bool(security.readOnlyRoot)
+        tree["noNewPrivileges"] = .bool(security.noNewPrivileges)
+        tree["hasInput"] = .bool(hasInput)
+        tree["inputEndsOnce"] = .bool(inputEndsOnce)
+        tree["hasTerminal"] = .bool(hasTerminal)
+        tree["processes"] = .string(processes.text)
         return tree
     }
 
@@ -65,6 +79,38 @@ extension ContainerConfig {
             resources: Resources(
                 cpuLimitMillicores: json["cpuLimitMillicores"]?.integer,
                 memoryLimitBytes: json["memoryLimitBytes"]?.integer.map { Int64($0) }))
+        security.addedCapabilities = json["addedCapabilities"]?.strings ?? []
+        security.droppedCapabilities = json["droppedCapabilities"]?.strings ?? []
+        security.readOnlyRoot = json["readOnlyRoot"]?.bool ?? false
+        security.noNewPrivileges = json["noNewPrivileges"]?.bool ?? false
+        hasInput = json["hasInput"]?.bool ?? false
+        inputEndsOnce = json["inputEndsOnce"]?.bool ?? false
+        hasTerminal = json["hasTerminal"]?.bool ?? false
+        processes = ProcessNamespace(text: json["processes"]?.string ?? "")
+    }
+}
+
+extension ContainerConfig.ProcessNamespace {
+    fileprivate static let containerPrefix = "container:"
+
+    var text: String {
+        switch self {
+        case .own: "own"
+        case .pod: "pod"
+        case .host: "host"
+        case .container(let id): Self.containerPrefix + id
+        }
+    }
+
+    /// A container made by an older version has its own.
+    init(text: String) {
+        switch text {
+        case "pod": self = .pod
+        case "host": self = .host
+        case let text where text.hasPrefix(Self.containerPrefix):
+            self = .container(String(text.dropFirst(Self.containerPrefix.count)))
+        default: self = .own
+        }
     }
 }
 

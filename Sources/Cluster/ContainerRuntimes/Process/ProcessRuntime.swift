@@ -229,7 +229,7 @@ package final class ProcessRuntime: ContainerRuntime {
 
     package func nextEvents() async -> [RuntimeEvent] { await events.next() }
 
-    private func link(ofContainer id: String) -> ShimLink? {
+    func link(ofContainer id: String) -> ShimLink? {
         pods.withLock { pods in pods.values.first { $0.containers[id] != nil }?.link }
     }
 

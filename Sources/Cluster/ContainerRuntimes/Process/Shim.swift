@@ -11,39 +11,50 @@ struct Shim {
     static let clientBacklogLimit = 16 << 20
 
     /// Whose process it is.
-    private enum Owner: Hashable {
+    enum Owner: Hashable {
         case container(String)
         case execution(Int)
     }
 
-    private enum Source {
+    enum Source {
         case listener
         case client
         case report(Owner)
         case output(Owner, isError: Bool)
+        /// What a client sends to a container's program, and where it gets what the program says.
+        case attachedInput(Int)
+        case attachedOutput(Int, isError: Bool)
+        /// The program's standard input, which is watched only while something waits to be written to it.
+        case input(Owner)
         case end(Owner)
 
         /// What a process said comes before the news that it ended.
         var rank: Int {
             switch self {
             case .report: 0
-            case .output: 1
+            case .output, .input, .attachedInput, .attachedOutput: 1
             case .end: 2
             case .client, .listener: 3
             }
         }
     }
 
-    private struct Client {
+    struct Client {
         var frames = ShimFrames()
         var backlog: [UInt8] = []
+        /// Sent along with a request, which takes them; what no request took is closed with the client.
+        var descriptors: [Int32] = []
+        /// It asked for streams and wants to hear of nothing else.
+        var isQuiet = false
     }
 
-    fileprivate struct Process {
+    struct Process {
         var process: ContainerProcess
         var command: String
-        /// The log file of a container; a command's output is kept in `result`.
-        var log: Int32?
+        /// The log file of a container; a command's output is kept in `result`, or is none of the shim's.
+        var log: LogFile?
+        /// For the program's standard input, until it takes it.
+        var inputBacklog: [UInt8] = []
         var report: [UInt8] = []
         var hasReported = false
         var outputLines = LogLines(stream: "stdout")
@@ -58,17 +69,24 @@ struct Shim {
         }
     }
 
-    private let sandbox: SandboxConfig
-    private let directory: PodDirectory
-    private let launcher: ContainerLauncher
-    private var machine: ShimMachine
-    private var sources: [Int32: Source] = [:]
-    private var clients: [Int32: Client] = [:]
-    private var processes: [Owner: Process] = [:]
+    let sandbox: SandboxConfig
+    let directory: PodDirectory
+    let launcher: ContainerLauncher
+    var machine: ShimMachine
+    var sources: [Int32: Source] = [:]
+    var clients: [Int32: Client] = [:]
+    var processes: [Owner: Process] = [:]
     private var hasBeenAsked = false
     private var isEnding = false
+    /// By their client.
+    var attachments: [Int: Attachment] = [:]
+    /// The first process of the pod's shared pid namespace; -1 when the containers have their own.
+    let sharedProcesses: Int32
 
-    init(sandbox: SandboxConfig, launcher: ContainerLauncher, listener: Int32, firstClient: Int32) {
+    init(
+        sandbox: SandboxConfig, launcher: ContainerLauncher, listener: Int32, firstClient: Int32, sharedProcesses: Int32
+    ) {
+        self.sharedProcesses = sharedProcesses
         self.sandbox = sandbox
         self.launcher = launcher
         directory = launcher.directory
@@ -81,18 +99,20 @@ struct Shim {
     /// Serves until a client has asked to end.
     mutating func run() {
         while !isEnding || clients.values.contains(where: { !$0.backlog.isEmpty }) {
-            let waiting = Set(clients.filter { !$0.value.backlog.isEmpty }.keys)
+            let waiting = Set(clients.filter { !$0.value.backlog.isEmpty }.keys).union(writingStreams)
             let timeout = machine.nextDeadline.map { deadline in
                 Int32(clamping: max(0, (deadline - now.monotonic + 999_999) / 1_000_000))
             }
-            let ready = Descriptor.poll(Array(sources.keys), writing: waiting, timeoutMilliseconds: timeout)
+            let held = heldInputs
+            let watched = sources.keys.filter { !held.contains($0) }
+            let ready = Descriptor.poll(watched, writing: waiting, timeoutMilliseconds: timeout)
             let ranked = ready.map { (sources[$0]?.rank ?? 9, $0) }.sorted { $0 < $1 }
             for (_, descriptor) in ranked { served(descriptor) }
             perform(machine.timePassed(to: now))
         }
     }
 
-    private var now: ShimMachine.Moment {
+    var now: ShimMachine.Moment {
         ShimMachine.Moment(wall: SystemTime.wall, monotonic: SystemTime.nanoseconds(CLOCK_MONOTONIC))
     }
 
@@ -106,12 +126,15 @@ struct Shim {
         case .client: serve(client: descriptor)
         case .report(let owner): readReport(of: owner)
         case .output(let owner, let isError): readOutput(of: owner, isError, descriptor)
+        case .attachedInput(let client): readInput(from: client)
+        case .attachedOutput(let client, let isError): flushOutput(to: client, isError)
+        case .input(let owner): flushInput(of: owner)
         case .end(let owner): ended(owner)
         case nil: return
         }
     }
 
-    private mutating func forget(_ descriptor: Int32) {
+    mutating func forget(_ descriptor: Int32) {
         if sources.removeValue(forKey: descriptor) != nil { close(descriptor) }
     }
 
@@ -119,7 +142,10 @@ struct Shim {
 
     private mutating func serve(client: Int32) {
         flush(client)
-        switch Descriptor.read(client) {
+        var descriptors: [Int32] = []
+        let reading = Descriptor.receive(client, &descriptors)
+        clients[client]?.descriptors += descriptors
+        switch reading {
         case .nothingYet: return
         case .end: drop(client)
         case .bytes(let bytes):
@@ -155,15 +181,17 @@ struct Shim {
     }
 
     private mutating func drop(_ client: Int32) {
-        clients[client] = nil
+        for descriptor in clients.removeValue(forKey: client)?.descriptors ?? [] { close(descriptor) }
         forget(client)
+        detach(client: Int(client))
+        perform(machine.clientLeft(Int(client)))
         // Whoever started the shim died before it could make use of it, so nobody will ask for its end.
         if !hasBeenAsked { isEnding = true }
     }
 
     // MARK: Actions
 
-    private mutating func perform(_ actions: [ShimMachine.Action]) {
+    mutating func perform(_ actions: [ShimMachine.Action]) {
         for action in actions {
             switch action {
             case .answer(let ticket, let answer):
@@ -178,6 +206,13 @@ struct Shim {
                 _ = clinux_remove_tree(directory.container(id))
                 unlink(directory.statusFile(of: id))
             case .execute(let number, let container, let command): execute(number, container, command)
+            case .run(let number, let container, let command, let hasTerminal, let client):
+                run(number, container, command, hasTerminal: hasTerminal, client: client)
+            case .attach(let id, let client): attach(id, client: client)
+            case .resize(let id, let columns, let rows):
+                if let terminal = processes[.container(id)]?.process.terminal {
+                    _ = clinux_resize(terminal, Int32(clamping: columns), Int32(clamping: rows))
+                }
             case .kill(let number):
                 if let pidfd = processes[.execution(number)]?.process.pidfd { _ = clinux_signal(pidfd, SIGTERM) }
             case .end: isEnding = true
@@ -191,132 +226,6 @@ struct Shim {
         } catch {
             print("the state of container \(status.id) could not be written: \(error)")
         }
-        for client in clients.keys { say(.changed(status), to: client) }
-    }
-
-    private mutating func launch(_ id: String) {
-        guard let config = machine.config(of: id) else { return }
-        let command = (config.command + config.arguments).first ?? ""
-        do throws(Problem) {
-            let log = try openLog(config)
-            let made: ContainerProcess
-            do throws(Problem) {
-                made = try launcher.launch(id, config)
-            } catch {
-                close(log)
-                throw error
-            }
-            track(.container(id), Process(process: made, command: command, log: log))
-        } catch {
-            machine.failed(id, error.message)
-            perform(machine.ended(id, exitCode: 128, at: now))
-        }
-    }
-
-    private func openLog(_ config: ContainerConfig) throws(Problem) -> Int32 {
-        let path = config.logPath.hasPrefix("/") ? config.logPath : sandbox.logDirectory + "/" + config.logPath
-        if let slash = path.lastIndex(of: "/") { try Files.makeDirectory(String(path[..<slash])) }
-        let log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
-        guard log >= 0 else { throw Problem(.internalError, "\(path): \(systemMessage(errno))") }
-        return log
-    }
-
-    private mutating func execute(_ number: Int, _ container: String, _ command: [String]) {
-        guard let config = machine.config(of: container), let home = processes[.container(container)] else {
-            return perform(machine.executionFailed(number, "container \(container) is gone"))
-        }
-        do throws(Problem) {
-            let made = try launcher.execute(command, config, in: home.process.pidfd)
-            track(.execution(number), Process(process: made, command: command.first ?? ""))
-        } catch {
-            perform(machine.executionFailed(number, error.message))
-        }
-    }
-
-    private mutating func track(_ owner: Owner, _ process: Process) {
-        processes[owner] = process
-        sources[process.process.report] = .report(owner)
-        sources[process.process.output] = .output(owner, isError: false)
-        sources[process.process.error] = .output(owner, isError: true)
-        sources[process.process.pidfd] = .end(owner)
-    }
-
-    // MARK: Processes
-
-    private mutating func readReport(of owner: Owner) {
-        guard let process = processes[owner], !process.hasReported else { return }
-        switch Descriptor.read(process.process.report) {
-        case .nothingYet: return
-        case .bytes(let bytes): processes[owner]?.report += bytes
-        case .end:
-            processes[owner]?.hasReported = true
-            forget(process.process.report)
-            guard case .container(let id) = owner else { return }
-            if let failure = process.failure {
-                machine.failed(id, failure)
-            } else {
-                perform(machine.started(id, pid: process.process.pid, at: now))
-            }
-        }
-    }
-
-    /// Takes what the process wrote; false when there is no more for now.
-    @discardableResult
-    private mutating func readOutput(of owner: Owner, _ isError: Bool, _ descriptor: Int32) -> Bool {
-        guard sources[descriptor] != nil else { return false }
-        switch Descriptor.read(descriptor) {
-        case .nothingYet: return false
-        case .bytes(let bytes):
-            processes[owner]?.wrote(bytes, isError, at: Timestamp(nanosecondsSinceEpoch: SystemTime.wall))
-            return true
-        case .end:
-            processes[owner]?.closed(isError, at: Timestamp(nanosecondsSinceEpoch: SystemTime.wall))
-            forget(descriptor)
-            return false
-        }
-    }
-
-    private mutating func ended(_ owner: Owner) {
-        guard let process = processes[owner]?.process else { return }
-        // Of a container nothing runs any more, so this reads to the end; of a command, what is there now.
-        for _ in 0..<2 { readReport(of: owner) }
-        while readOutput(of: owner, false, process.output) {}
-        while readOutput(of: owner, true, process.error) {}
-        let code = clinux_reap(process.pid)
-        for descriptor in [process.report, process.output, process.error, process.pidfd] { forget(descriptor) }
-        guard var ended = processes.removeValue(forKey: owner) else { return }
-        if let log = ended.log { close(log) }
-        switch owner {
-        case .container(let id): perform(machine.ended(id, exitCode: code, at: now))
-        case .execution(let number):
-            ended.result.exitCode = code
-            let failure = ended.failure
-            perform(
-                failure.map { machine.executionFailed(number, $0) } ?? machine.executionEnded(number, ended.result))
-        }
-    }
-}
-
-extension Shim.Process {
-    fileprivate mutating func wrote(_ bytes: [UInt8], _ isError: Bool, at moment: Timestamp) {
-        if let log {
-            let lines = isError ? errorLines.received(bytes, at: moment) : outputLines.received(bytes, at: moment)
-            Descriptor.write(log, lines)
-        } else if isError {
-            result.standardError += bytes.prefix(ExecResult.outputLimit - result.standardError.count)
-        } else {
-            result.standardOutput += bytes.prefix(ExecResult.outputLimit - result.standardOutput.count)
-        }
-    }
-
-    fileprivate mutating func closed(_ isError: Bool, at moment: Timestamp) {
-        guard let log else { return }
-        Descriptor.write(log, isError ? errorLines.ended(at: moment) : outputLines.ended(at: moment))
-    }
-}
-
-extension Timestamp {
-    init(nanosecondsSinceEpoch time: Int64) {
-        self.init(secondsSinceEpoch: time / 1_000_000_000, nanoseconds: Int32(time % 1_000_000_000))
+        for client in clients.keys where clients[client]?.isQuiet == false { say(.changed(status), to: client) }
     }
 }

@@ -29,7 +29,12 @@ struct ShimMachine {
         /// Remove the container's files.
         case discard(String)
         case execute(Int, container: String, command: [String])
+        /// Run with the descriptors that this client sent along.
+        case run(Int, container: String, command: [String], hasTerminal: Bool, client: Int)
         case kill(execution: Int)
+        /// Copy the container's streams to the descriptors that this client sent along, until it leaves.
+        case attach(container: String, client: Int)
+        case resize(container: String, columns: Int, rows: Int)
         /// Nothing is left to do; exit once every answer is out.
         case end
     }
@@ -42,6 +47,7 @@ struct ShimMachine {
         var failure: String?
         var killAt: Int64?
         var stoppers: [Ticket] = []
+        var attached: [Ticket] = []
         var removers: [Ticket] = []
 
         var isAlive: Bool { isStarting || status.state == .running }
@@ -52,6 +58,8 @@ struct ShimMachine {
         var container: String
         var killAt: Int64?
         var timedOut = false
+        /// Its output goes to the client's own descriptors, so only the exit code is told.
+        var isStreamed = false
     }
 
     private enum Signals {
@@ -97,6 +105,21 @@ struct ShimMachine {
             let killAt = now.monotonic + Int64(timeout) * 1_000_000
             executions[executionsMade] = Execution(ticket: ticket, container: id, killAt: killAt)
             return [.execute(executionsMade, container: id, command: command)]
+        case .command(let id, let command, let hasTerminal):
+            guard containers[id]?.status.state == .running else {
+                return [.refuse(ticket, Problem(.notFound, "container \(id) is not running"))]
+            }
+            executionsMade += 1
+            executions[executionsMade] = Execution(ticket: ticket, container: id, isStreamed: true)
+            return [.run(executionsMade, container: id, command: command, hasTerminal: hasTerminal, client: ticket.client)]
+        case .attach(let id):
+            guard containers[id]?.status.state == .running else {
+                return [.refuse(ticket, Problem(.notFound, "container \(id) is not running"))]
+            }
+            containers[id]?.attached.append(ticket)
+            return [.attach(container: id, client: ticket.client)]
+        case .resize(let id, let columns, let rows):
+            return [.resize(container: id, columns: columns, rows: rows), .answer(ticket, .null)]
         case .stopAll:
             isStopped = true
             allStoppers.append(ticket)
@@ -194,6 +217,8 @@ struct ShimMachine {
             actions.append(.refuse(starter, Problem(.internalError, message)))
         }
         actions += container.stoppers.map { .answer($0, .null) }
+        actions += container.attached.map { .answer($0, ["exitCode": JSON(Int(container.status.exitCode))]) }
+        container.attached = []
         let removers = container.removers
         container.starter = nil
         container.stoppers = []
@@ -212,7 +237,15 @@ struct ShimMachine {
         if execution.timedOut {
             return [.refuse(execution.ticket, Problem(.timeout, "the command took longer than it may and was killed"))]
         }
+        if execution.isStreamed { return [.answer(execution.ticket, ["exitCode": JSON(Int(result.exitCode))])] }
         return [.answer(execution.ticket, result.json)]
+    }
+
+    /// Nobody is left to hear of what this client asked for: its streamed commands end, its attachments are over.
+    mutating func clientLeft(_ client: Int) -> [Action] {
+        for id in order { containers[id]?.attached.removeAll { $0.client == client } }
+        let orphans = executions.filter { $0.value.isStreamed && $0.value.ticket.client == client }
+        return orphans.keys.sorted().map { .kill(execution: $0) }
     }
 
     mutating func executionFailed(_ number: Int, _ message: String) -> [Action] {

@@ -38,7 +38,11 @@ package enum ShimProgram {
         let sandbox = try SandboxConfig(json: tree["config"] ?? .null)
         let hidden = tree["hidden"]?.strings ?? []
         try checked(
-            clinux_enter_sandbox(sandbox.hostNetwork ? 0 : 1, sandbox.hostname), "making the pod's namespaces")
+            clinux_enter_sandbox(sandbox.hostNetwork ? 0 : 1, sandbox.hostIPC ? 0 : 1, sandbox.hostname),
+            "making the pod's namespaces")
+        for name in sandbox.kernelSettings.keys.sorted() { try set(name, sandbox.kernelSettings[name] ?? "") }
+        var sharedProcesses: Int32 = -1
+        if sandbox.sharesProcesses { try checked(clinux_hold_processes(&sharedProcesses), "making the pod's pid namespace") }
         try Files.makeDirectory(directory.sharedMemory)
         try checked(clinux_mount_tmpfs(directory.sharedMemory, "size=64m,mode=1777"), "mounting the pod's /dev/shm")
         try Files.makeDirectory(directory.containers)
@@ -53,7 +57,20 @@ package enum ShimProgram {
         let listener = try checked(clinux_listen(directory.path, PodDirectory.socketName), "listening")
         try checked(clinux_set_nonblocking(listener), "listening")
         try checked(clinux_set_nonblocking(firstClient), "the runtime's connection")
-        var shim = Shim(sandbox: sandbox, launcher: launcher, listener: listener, firstClient: firstClient)
+        var shim = Shim(
+            sandbox: sandbox, launcher: launcher, listener: listener, firstClient: firstClient,
+            sharedProcesses: sharedProcesses)
         shim.run()
+    }
+
+    /// `net.core.somaxconn` is `/proc/sys/net/core/somaxconn`; it holds for the namespaces that were just made.
+    private static func set(_ name: String, _ value: String) throws(Problem) {
+        let path = "/proc/sys/" + String(name.map { $0 == "." ? "/" : $0 })
+        let file = open(path, O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { throw Problem(.invalid, "sysctl \(name): \(systemMessage(errno))") }
+        defer { close(file) }
+        guard Descriptor.write(file, Array(value.utf8)) else {
+            throw Problem(.invalid, "sysctl \(name)=\(value): \(systemMessage(errno))")
+        }
     }
 }

@@ -12,6 +12,12 @@ enum ShimRequest: Sendable, Hashable {
     case stop(id: String, timeoutMilliseconds: Int)
     case remove(id: String)
     case execute(id: String, command: [String], timeoutMilliseconds: Int)
+    /// Run a command whose standard streams come along as descriptors: input, output and error, or one terminal.
+    case command(id: String, command: [String], hasTerminal: Bool)
+    /// Copy the streams of the container's program from now on to the descriptors that come along: input, output, error.
+    case attach(id: String)
+    /// The size of the terminal that the container's program has.
+    case resize(id: String, columns: Int, rows: Int)
     /// Kill every container and take no new ones.
     case stopAll
     /// Kill every container and exit.
@@ -41,6 +47,19 @@ enum ShimRequest: Sendable, Hashable {
             tree["id"] = .string(id)
             tree["command"] = .array(command.map { .string($0) })
             tree["timeoutMilliseconds"] = JSON(timeout)
+        case .command(let id, let command, let hasTerminal):
+            tree["ask"] = "command"
+            tree["id"] = .string(id)
+            tree["command"] = .array(command.map { .string($0) })
+            tree["hasTerminal"] = .bool(hasTerminal)
+        case .attach(let id):
+            tree["ask"] = "attach"
+            tree["id"] = .string(id)
+        case .resize(let id, let columns, let rows):
+            tree["ask"] = "resize"
+            tree["id"] = .string(id)
+            tree["columns"] = JSON(columns)
+            tree["rows"] = JSON(rows)
         case .stopAll: tree["ask"] = "stopAll"
         case .end: tree["ask"] = "end"
         }
@@ -58,6 +77,12 @@ enum ShimRequest: Sendable, Hashable {
         case "remove": self = .remove(id: id)
         case "execute":
             self = .execute(id: id, command: json["command"]?.strings ?? [], timeoutMilliseconds: timeout)
+        case "command":
+            self = .command(
+                id: id, command: json["command"]?.strings ?? [], hasTerminal: json["hasTerminal"]?.bool ?? false)
+        case "attach": self = .attach(id: id)
+        case "resize":
+            self = .resize(id: id, columns: json["columns"]?.integer ?? 80, rows: json["rows"]?.integer ?? 24)
         case "stopAll": self = .stopAll
         case "end": self = .end
         default: throw Problem(.badRequest, "the shim does not know \(json["ask"]?.string ?? "this request")")

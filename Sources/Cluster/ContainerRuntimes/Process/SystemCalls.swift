@@ -39,6 +39,29 @@ enum Descriptor {
         return bytes.isEmpty ? .end : .bytes(bytes)
     }
 
+    /// Reads once from a socket; descriptors that came along are added.
+    static func receive(_ socket: Int32, _ descriptors: inout [Int32]) -> Reading {
+        var failure = 0
+        var room = [Int32](repeating: -1, count: 4)
+        var came: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: chunk) { buffer, count in
+            let got = clinux_receive(socket, buffer.baseAddress, UInt(chunk), &room, Int32(room.count), &came)
+            if got < 0 { failure = -got }
+            count = max(got, 0)
+        }
+        descriptors += room.prefix(Int(came))
+        if failure == Int(EAGAIN) { return .nothingYet }
+        return bytes.isEmpty ? .end : .bytes(bytes)
+    }
+
+    /// Writes what a non-blocking descriptor takes now; how many bytes that were, or nil when its other end is gone.
+    static func writeSome(_ descriptor: Int32, _ bytes: [UInt8]) -> Int? {
+        guard !bytes.isEmpty else { return 0 }
+        let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        if written < 0 { return errno == EAGAIN || errno == EINTR ? 0 : nil }
+        return written
+    }
+
     /// Writes everything; false when the descriptor takes no more.
     @discardableResult
     static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
@@ -60,6 +83,13 @@ enum Descriptor {
         let sent = bytes.withUnsafeBytes { clinux_send(descriptor, $0.baseAddress, UInt($0.count)) }
         if sent == -Int(EAGAIN) || sent == -Int(EINTR) { return 0 }
         return sent < 0 ? nil : sent
+    }
+
+    /// Sends everything with these descriptors; -errno when the other end is gone.
+    static func send(_ socket: Int32, _ bytes: [UInt8], along descriptors: [Int32]) -> Int32 {
+        bytes.withUnsafeBytes {
+            clinux_send_descriptors(socket, $0.baseAddress, UInt($0.count), descriptors, Int32(descriptors.count))
+        }
     }
 
     /// Waits until one of the descriptors has something, or one that is in `writing` too takes more, or the time is
