@@ -26,7 +26,7 @@ package struct MangroveCommand: AsyncParsableCommand {
 /// The product's version and the Kubernetes version whose API it serves.
 package enum Version {
     package static let text = "0.1.0"
-    package static let kubernetes = "1.36"
+    package static let kubernetes = KubernetesVersion.short
 }
 
 /// Exit codes beyond 0 and ArgumentParser's 64 for a wrong call.

@@ -168,7 +168,7 @@ import Testing
         let log = try await server.get(Self.pods + "/web/log?tailLines=3")
         #expect(log.tree == "default/web/main\ntail 3\n")
         #expect(try await server.get(Self.pods + "/web/log?container=no").code == 400)
-        #expect(try await server.get(Self.pods + "/web/exec").code == 501)
+        #expect(try await server.get(Self.pods + "/web/exec?command=ls&stdout=1").code == 400)
     }
 
     @Test func secretsTakeText() async throws {

@@ -121,7 +121,10 @@ import Testing
         script.pass(9)
         #expect(script.actions() == [])
         script.pass(1)
-        #expect(script.actions() == [.startContainer(name: "main", attempt: 2, replacing: nil)])
+        #expect(
+            script.actions() == [
+                .startContainer(name: "main", attempt: 2, replacing: nil), .removeContainer(id: "main-0"),
+            ], "of the runs that ended only the last is kept")
     }
 
     @Test func theRestartPolicyDecidesWhoRunsAgain() {
@@ -247,7 +250,7 @@ import Testing
         script.see([script.record("main", attempt: 2)])
         #expect(
             script.actions() == [
-                .startSandbox(isAdopted: true), 
+                .startSandbox(isAdopted: true)
             ])
         #expect(script.status()["containerStatuses"]?.array?[0]["ready"] == true)
         script.machine.sandboxStarted(.success("10.88.0.5"), at: script.now)

@@ -43,13 +43,20 @@ package final class APIListener: Sendable {
     package func run(bound: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
         let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls).buildServer(
             configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet(logger)
         ) { [self] request, writer, channel in
             try await respond(to: request, writer, channel)
         } onServerRunning: { [port] channel in
             bound(channel.localAddress?.port ?? port)
         }
         try await server.run()
+    }
+
+    /// The server's own logger calls its cancellation an error; what really fails, `run` throws.
+    private static func quiet(_ logger: Logger) -> Logger {
+        var quiet = logger
+        quiet.logLevel = .critical
+        return quiet
     }
 
     private func respond(to request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {

@@ -6,14 +6,13 @@ import Objects
 
 /// What `GET /version` says.
 enum ServerVersion {
-    static let major = "1"
-    static let minor = "36"
-    static let git = "v1.36.0+mangrove"
+    static let git = KubernetesVersion.git
 
     static let tree: JSON = [
-        "major": .string(major), "minor": .string(minor), "emulationMajor": .string(major),
-        "emulationMinor": .string(minor),
-        "minCompatibilityMajor": .string(major), "minCompatibilityMinor": "35", "gitVersion": .string(git),
+        "major": .string(KubernetesVersion.major), "minor": .string(KubernetesVersion.minor),
+        "emulationMajor": .string(KubernetesVersion.major),
+        "emulationMinor": .string(KubernetesVersion.minor),
+        "minCompatibilityMajor": .string(KubernetesVersion.major), "minCompatibilityMinor": "35", "gitVersion": .string(git),
         "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none (Swift)",
         "compiler": "swift", "platform": .string("linux/" + architecture),
     ]

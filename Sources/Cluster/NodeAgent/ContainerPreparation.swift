@@ -59,7 +59,7 @@ struct ContainerPreparation: Sendable {
             throw StartFailure(
                 PodSources.failureReason, "container has runAsNonRoot and would run as root: set runAsUser")
         }
-        return ContainerConfig(
+        var config = ContainerConfig(
             name: container.name, attempt: attempt, image: container.image,
             command: command.map(environment.expand), arguments: arguments.map(environment.expand),
             workingDirectory: container.tree["workingDir"]?.string, environment: environment.variables,
@@ -69,6 +69,10 @@ struct ContainerPreparation: Sendable {
                 $0.integer.map { UInt32(clamping: $0) }
             },
             privileged: own?["privileged"]?.bool ?? false, resources: try resources(container))
+        config.hasInput = container.tree["stdin"]?.bool ?? false
+        config.inputEndsOnce = container.tree["stdinOnce"]?.bool ?? false
+        config.hasTerminal = container.tree["tty"]?.bool ?? false
+        return config
     }
 
     private func mounts(

@@ -1,5 +1,7 @@
 // What a node agent must be told about its node and cluster.
 
+import Objects
+
 /// The settings of one node agent.
 package struct NodeConfiguration: Sendable {
     package var nodeName: String
@@ -20,7 +22,7 @@ package struct NodeConfiguration: Sendable {
     package init(
         nodeName: String, nodeAddress: String, directory: String, clusterDNS: String = "10.96.0.10",
         clusterDomain: String = "cluster.local", apiAddress: String = "10.96.0.1", apiPort: Int = 443,
-        kubernetesVersion: String = "v1.34.0", maximumPods: Int = 110
+        kubernetesVersion: String = KubernetesVersion.git, maximumPods: Int = 110
     ) {
         self.nodeName = nodeName
         self.nodeAddress = nodeAddress

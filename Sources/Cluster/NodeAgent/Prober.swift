@@ -37,13 +37,15 @@ final class Prober: Sendable {
             let target = host.isEmpty ? address : host
             let authority = target.contains(":") ? "[\(target)]" : target
             let url = "\(isSecure ? "https" : "http")://\(authority):\(port)\(path)"
-            return await get(url, headers: headers, timeout: timeout)
+            return await get(url, host: target, port: port, headers: headers, timeout: timeout)
         }
     }
 
-    private func get(_ url: String, headers: [ProbeSpecification.Header], timeout: Duration) async -> ProbeResult {
+    private func get(
+        _ url: String, host: String, port: Int, headers: [ProbeSpecification.Header], timeout: Duration
+    ) async -> ProbeResult {
         var request = HTTPClientRequest(url: url)
-        request.headers.add(name: "User-Agent", value: "kube-probe/1.34")
+        request.headers.add(name: "User-Agent", value: "kube-probe/\(KubernetesVersion.short)")
         request.headers.add(name: "Accept", value: "*/*")
         request.headers.add(name: "Connection", value: "close")
         for header in headers { request.headers.replaceOrAdd(name: header.name, value: header.value) }
@@ -52,7 +54,7 @@ final class Prober: Sendable {
             let code = Int(answer.status.code)
             return (200..<400).contains(code) ? .success : .failure("HTTP probe failed with statuscode: \(code)")
         } catch {
-            return .failure("Get \"\(url)\": \(error)")
+            return .failure("Get \"\(url)\": \(ConnectionFailure.words(error, host: host, port: port))")
         }
     }
 
@@ -64,7 +66,7 @@ final class Prober: Sendable {
             try? await channel.close()
             return .success
         } catch {
-            return .failure("dial tcp \(host):\(port): \(error)")
+            return .failure(ConnectionFailure.words(error, host: host, port: port))
         }
     }
 

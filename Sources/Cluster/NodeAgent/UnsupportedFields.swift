@@ -30,7 +30,6 @@ enum UnsupportedFields {
         for port in container["ports"]?.array ?? [] where (port["hostPort"]?.integer ?? 0) > 0 {
             names.append(prefix + "hostPort")
         }
-        for field in ["stdin", "tty"] where container[field]?.bool == true { names.append(prefix + field) }
         for field in ["volumeDevices"] where !(container[field]?.array ?? []).isEmpty { names.append(prefix + field) }
         if container["securityContext", "readOnlyRootFilesystem"]?.bool == true {
             names.append(prefix + "securityContext.readOnlyRootFilesystem")

@@ -15,10 +15,13 @@ struct HTTPListener: Sendable {
 
     /// Serves until cancelled; `onListening` is called once the address is bound.
     func run(onListening: @escaping @Sendable () async -> Void) async throws {
+        // The framework calls its cancellation an error; what really fails, it throws.
+        var quiet = logger
+        quiet.logLevel = .critical
         let application = Application(
             responder: CallbackResponder { request, context in try await respond(request, context) },
             configuration: ApplicationConfiguration(address: .hostname(address.host, port: address.port)),
-            onServerRunning: { _ in await onListening() }, logger: logger)
+            onServerRunning: { _ in await onListening() }, logger: quiet)
         try await application.run()
     }
 

@@ -106,7 +106,7 @@ package final class ProcessRuntime: ContainerRuntime {
     }
 
     private func spawnShim(_ home: PodDirectory, socket: Int32) -> Int32 {
-        let log = open(home.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        let log = Glibc.open(home.logFile, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         guard log >= 0 else { return -errno }
         defer { close(log) }
         let spec: OpaquePointer = clinux_spec_new()

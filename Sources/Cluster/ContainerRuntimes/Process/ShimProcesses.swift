@@ -99,6 +99,8 @@ extension Shim {
         case .end:
             processes[owner]?.hasReported = true
             forget(process.process.report)
+            // The number may soon be another descriptor's.
+            processes[owner]?.process.report = -1
             guard case .container(let id) = owner else { return }
             if let failure = process.failure {
                 machine.failed(id, failure)
@@ -121,6 +123,7 @@ extension Shim {
         case .end:
             processes[owner]?.closed(isError, at: Timestamp(nanosecondsSinceEpoch: SystemTime.wall))
             forget(descriptor)
+            if isError { processes[owner]?.process.error = -1 } else { processes[owner]?.process.output = -1 }
             return false
         }
     }
@@ -132,7 +135,9 @@ extension Shim {
         while readOutput(of: owner, false, process.output) {}
         while readOutput(of: owner, true, process.error) {}
         let code = clinux_reap(process.pid)
-        for descriptor in [process.report, process.output, process.error, process.pidfd] { forget(descriptor) }
+        if let rest = processes[owner]?.process {
+            for descriptor in [rest.report, rest.output, rest.error, rest.pidfd] { forget(descriptor) }
+        }
         closeInput(of: owner)
         guard var ended = processes.removeValue(forKey: owner) else { return }
         ended.log?.close()
