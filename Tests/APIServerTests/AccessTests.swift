@@ -106,7 +106,7 @@ private final class Directory: Sendable {
             try Authenticator(credentials).identity(certificatePEM: pair.certificatePEM)
         }
         let own = Credentials(
-            authorityPEM: issuer.pair.certificatePEM, server: credentials.server, admin: pair, adminToken: "t")
+            authority: issuer.pair, server: credentials.server, admin: pair, adminToken: "t")
         let jane = try Authenticator(own).identity(certificatePEM: pair.certificatePEM)
         #expect(jane == Identity(name: "jane", groups: ["dev", "ops", "system:authenticated"]))
     }

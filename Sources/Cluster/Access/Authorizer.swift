@@ -1,75 +1,104 @@
-// Who may do what: members of system:masters everything, everybody else what tells whether the server lives.
+// Decides who may do what, from roles and bindings (upstream: plugin/pkg/auth/authorizer/rbac/rbac.go).
 
 import Objects
+import Synchronization
 
-/// What a request wants, as `authorization.k8s.io` describes it.
-package struct AccessRequest: Sendable, Hashable {
-    /// What a request for an object or a collection names.
-    package struct Target: Sendable, Hashable {
-        package var group: String
-        package var plural: String
-        package var subresource: String
-        package var namespace: String
-        package var name: String
+/// Decides by the newest roles and bindings that it was told of. A decision touches only what is given to the user and
+/// costs microseconds.
+package final class Authorizer: Sendable {
+    package struct Decision: Sendable, Hashable {
+        package var isAllowed: Bool
+        /// Why, in upstream's words; of a refusal only where a binding names a role that is not there.
+        package var reason: String
 
-        package init(
-            group: String = "", plural: String, subresource: String = "", namespace: String = "", name: String = ""
-        ) {
-            self.group = group
-            self.plural = plural
-            self.subresource = subresource
-            self.namespace = namespace
-            self.name = name
+        package init(isAllowed: Bool, reason: String = "") {
+            self.isAllowed = isAllowed
+            self.reason = reason
         }
     }
 
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`.
-    package var verb: String
-    package var path: String
-    /// Nil for paths that are no resource, like `/version`.
-    package var target: Target?
-
-    package init(verb: String, path: String, target: Target? = nil) {
-        self.verb = verb
-        self.path = path
-        self.target = target
-    }
-}
-
-/// Decides; knows no roles yet.
-package struct Authorizer: Sendable {
-    /// Open to everybody, with everything below them, as upstream's `system:public-info-viewer` does.
-    package static let publicPaths = ["/version", "/livez", "/readyz", "/healthz"]
+    private let roles = Mutex(RoleMachine())
 
     package init() {}
 
+    /// A role or binding was written. Decisions from now on follow it.
+    package func stored(_ kind: RoleKind, _ object: Object) { roles.withLock { $0.stored(kind, object) } }
+
+    package func removed(_ kind: RoleKind, _ key: ObjectKey) { roles.withLock { $0.removed(kind, key) } }
+
+    /// Members of `system:masters` may everything, whatever roles say, so that nobody can lock himself out.
+    package func decide(_ identity: Identity, _ request: AccessRequest) -> Decision {
+        if identity.isMaster { return Decision(isAllowed: true) }
+        let resource = request.target?.resource ?? ""
+        return roles.withLock { roles in
+            roles.aggregate()
+            var decision = Decision(isAllowed: false)
+            var missing: [String] = []
+            roles.visitGrants(of: identity, in: request.target?.namespace ?? "") { grant in
+                guard let rules = roles.rules(of: grant.role) else {
+                    missing.append(Self.missing(grant.role))
+                    return true
+                }
+                guard rules.contains(where: { $0.allows(request, resource: resource) }) else { return true }
+                decision = Decision(isAllowed: true, reason: Self.reason(grant))
+                return false
+            }
+            if !decision.isAllowed, !missing.isEmpty {
+                decision.reason = "RBAC: " + (missing.count == 1 ? missing[0] : "[\(missing.joined(separator: ", "))]")
+            }
+            return decision
+        }
+    }
+
     /// Throws `Forbidden`, in the words of Kubernetes.
     package func check(_ identity: Identity, _ request: AccessRequest) throws(Problem) {
-        if identity.isMaster { return }
-        let isReading = request.verb == "get" || request.verb == "head"
-        if request.target == nil, isReading, Self.isPublic(request.path) { return }
-        throw Self.forbidden(identity, request)
+        let decision = decide(identity, request)
+        if !decision.isAllowed { throw request.refusal(of: identity, reason: decision.reason) }
     }
 
-    private static func isPublic(_ path: String) -> Bool {
-        publicPaths.contains { path == $0 || path.hasPrefix($0 + "/") }
-    }
-
-    private static func forbidden(_ identity: Identity, _ request: AccessRequest) -> Problem {
-        let user = "User \"\(identity.name)\" cannot \(request.verb)"
-        guard let target = request.target else {
-            return Problem(.forbidden, "forbidden: \(user) path \"\(request.path)\"")
+    /// Every rule that is given to a user in a namespace, and the roles that bindings name in vain.
+    package func rules(for identity: Identity, in namespace: String) -> (rules: [PolicyRule], missing: [String]) {
+        roles.withLock { roles in
+            roles.aggregate()
+            var all: [PolicyRule] = []
+            var missing: [String] = []
+            roles.visitGrants(of: identity, in: namespace) { grant in
+                if let rules = roles.rules(of: grant.role) { all += rules } else { missing.append(Self.missing(grant.role)) }
+                return true
+            }
+            return (all, missing)
         }
-        let resource = target.subresource.isEmpty ? target.plural : "\(target.plural)/\(target.subresource)"
-        let qualified = target.group.isEmpty ? target.plural : "\(target.plural).\(target.group)"
-        let object = target.name.isEmpty ? qualified : "\(qualified) \"\(target.name)\""
-        let place = target.namespace.isEmpty ? "at the cluster scope" : "in the namespace \"\(target.namespace)\""
-        var problem = Problem(
-            .forbidden,
-            "\(object) is forbidden: \(user) resource \"\(resource)\" in API group \"\(target.group)\" \(place)")
-        problem.group = target.group
-        problem.kind = target.plural
-        problem.name = target.name
-        return problem
+    }
+
+    /// The rules of a role; nil when there is none.
+    package func rules(of role: RoleReference) -> [PolicyRule]? {
+        roles.withLock { roles in
+            roles.aggregate()
+            return roles.rules(of: role)
+        }
+    }
+
+    /// Why a user may not hand out these rules in a namespace; nil when he has them all himself.
+    package func escalation(of identity: Identity, in namespace: String, to wanted: [PolicyRule]) -> String? {
+        let owned = rules(for: identity, in: namespace)
+        let missing = RuleCoverage.missing(of: wanted, in: owned.rules)
+        if missing.isEmpty { return nil }
+        var text =
+            "user \"\(identity.name)\" (groups=\(RuleCoverage.quoted(identity.groups))) is attempting to grant RBAC "
+            + "permissions not currently held:\n" + RuleCoverage.description(of: missing)
+        if !owned.missing.isEmpty { text += "; resolution errors: [\(owned.missing.joined(separator: " "))]" }
+        return text
+    }
+
+    private static func missing(_ role: RoleReference) -> String {
+        "\(role.isClusterRole ? "clusterrole" : "role").rbac.authorization.k8s.io \"\(role.name)\" not found"
+    }
+
+    private static func reason(_ grant: RoleMachine.Grant) -> String {
+        let binding =
+            grant.isClusterBinding
+            ? "ClusterRoleBinding \"\(grant.binding)\"" : "RoleBinding \"\(grant.binding)/\(grant.namespace)\""
+        let role = grant.role.isClusterRole ? "ClusterRole" : "Role"
+        return "RBAC: allowed by \(binding) of \(role) \"\(grant.role.name)\" to \(grant.subject)"
     }
 }

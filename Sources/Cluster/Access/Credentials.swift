@@ -1,4 +1,4 @@
-// The secrets of one cluster on disk: its authority, the server's certificate, the admin's certificate and token.
+// The secrets of one cluster on disk: its authority, the server's certificate, the admin's, and the key of tokens.
 
 import Objects
 
@@ -9,16 +9,20 @@ package struct Credentials: Sendable {
         name: "kubernetes-admin", groups: [Identity.mastersGroup, Identity.authenticatedGroup])
 
     /// The certificate that clients trust and that client certificates are verified by.
-    package let authorityPEM: String
+    package var authorityPEM: String { authority.certificatePEM }
+    /// The authority with its key, for those who sign with it.
+    let authority: KeyPair
     package let server: KeyPair
     package let admin: KeyPair
     package let adminToken: String
+    /// Signs the tokens of service accounts; nil where none are issued.
+    package var tokenKeyPEM: String?
 
     /// Reads them from a directory (`DIR/pki`), making what is missing: the authority once, the certificates that it
     /// signs again when they are about to expire or the server's names have changed.
     ///
     /// `now` is in seconds since 1970. One process at a time: the store's lock sees to that. Files: `ca.crt`, `ca.key`,
-    /// `apiserver.crt`, `apiserver.key`, `admin.crt`, `admin.key`, `admin.token`; readable by their owner only.
+    /// `apiserver.crt`, `apiserver.key`, `admin.crt`, `admin.key`, `admin.token`, `sa.key`; readable by their owner only.
     package static func open(
         at path: String, names: ServerNames = .init(), now: Int64
     ) throws(Problem) -> Credentials {
@@ -34,10 +38,22 @@ package struct Credentials: Sendable {
         let issuer = try authority(in: directory, now: now)
         let groups = admin.groups.filter { $0 != Identity.authenticatedGroup }
         return Credentials(
-            authorityPEM: issuer.pair.certificatePEM,
+            authority: issuer.pair,
             server: try leaf("apiserver", "kube-apiserver", .server(names), in: directory, from: issuer, now: now),
             admin: try leaf("admin", admin.name, .client(groups: groups), in: directory, from: issuer, now: now),
-            adminToken: try token(in: directory, random: &random))
+            adminToken: try token(in: directory, random: &random), tokenKeyPEM: try tokenKey(in: directory))
+    }
+
+    /// Made once and kept: every token out there ends with it.
+    private static func tokenKey(in directory: SecretDirectory) throws(Problem) -> String {
+        if let key = try directory.read("sa.key") {
+            // Said now rather than at the first token.
+            _ = try TokenKey(pem: key)
+            return key
+        }
+        let key = TokenKey.makePEM()
+        try directory.write(key, to: "sa.key")
+        return key
     }
 
     private static func authority(in directory: SecretDirectory, now: Int64) throws(Problem) -> Issuer {

@@ -34,8 +34,8 @@ struct Issuer {
     static let backdatingSeconds: Int64 = 3600
 
     let pair: KeyPair
-    private let certificate: Certificate
-    private let key: Certificate.PrivateKey
+    let certificate: Certificate
+    let key: Certificate.PrivateKey
 
     /// A fresh authority.
     init(commonName: String, now: Int64, key pem: String?) throws(Problem) {
@@ -151,10 +151,19 @@ package struct ServerNames: Sendable, Hashable {
         "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
         "kubernetes.default.svc.cluster.local",
     ]
-    /// IPv4 and IPv6, as text; the last one is the service `kubernetes`.
+    /// IPv4 and IPv6, as text; `10.96.0.1` is the service `kubernetes`.
     package var addresses = ["127.0.0.1", "::1", "10.96.0.1"]
 
     package init() {}
+
+    /// Adds a name or an address, each once.
+    package mutating func add(_ name: String) {
+        if Self.bytes(of: name) != nil {
+            if !addresses.contains(name) { addresses.append(name) }
+        } else if !name.isEmpty, !names.contains(name) {
+            names.append(name)
+        }
+    }
 
     fileprivate var alternatives: [GeneralName] {
         names.map { .dnsName($0) }
