@@ -14,6 +14,7 @@ extension KubernetesAPI {
         for name in Self.firstNamespaces {
             try await ensure(Object(.namespaces, name: name), of: .namespaces)
         }
+        try await bootstrapRoles()
         var service = Object(.services, namespace: "default", name: "kubernetes")
         service.labels = ["component": "apiserver", "provider": "kubernetes"]
         service.spec = [

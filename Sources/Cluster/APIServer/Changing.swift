@@ -96,6 +96,7 @@ extension KubernetesAPI {
         var faults = NameRules.metadataFaults(new["metadata"], at: "metadata") + served.strategy.faults(in: new)
         faults += finalizerFaults(new, old) + served.strategy.faults(in: new, from: old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
+        try authorizeContent(new, replacing: old, of: served.resource)
         return settle(old, new, of: served)
     }
 
@@ -108,6 +109,7 @@ extension KubernetesAPI {
         new.annotations = wanted.annotations
         new.finalizers = wanted.finalizers
         if !served.strategy.statusKeepsLabels { new.labels = wanted.labels }
+        try authorizeStatus(&new, from: old, of: served.resource)
         let faults = NameRules.metadataFaults(new["metadata"], at: "metadata") + finalizerFaults(new, old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
         return settle(old, new, of: served)

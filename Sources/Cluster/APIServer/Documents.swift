@@ -1,5 +1,6 @@
 // Answers that are about the server itself: version, health, discovery and OpenAPI.
 
+import Access
 import Formats
 import HTTPTypes
 import Objects
@@ -70,6 +71,8 @@ extension KubernetesAPI {
             var answer = tagged(document, request)
             if query["hash"] != nil { answer.response.headerFields[.cacheControl] = "public, immutable" }
             return answer
+        case .issuerConfiguration: return issuerDocument("application/json") { $0.configurationDocument }
+        case .issuerKeys: return issuerDocument("application/jwk-set+json") { $0.keysDocument }
         case .resource, .unknown: return .missingPath
         }
     }
@@ -85,6 +88,14 @@ extension KubernetesAPI {
         var answer = tagged(.init(bytes: bytes, entityTag: Discovery.entityTag(bytes)), request)
         answer.response.headerFields[.contentType] = Discovery.aggregatedType
         answer.response.headerFields[.cacheControl] = "public"
+        return answer
+    }
+
+    /// What checks this server's tokens elsewhere; upstream lets it be kept for an hour.
+    private func issuerDocument(_ type: String, _ document: (ServiceAccountTokens) -> JSON) -> APIAnswer {
+        guard let tokens = access.tokens else { return .missingPath }
+        var answer = APIAnswer.bytes(document(tokens).bytes, contentType: type)
+        answer.response.headerFields[.cacheControl] = "public, max-age=3600"
         return answer
     }
 

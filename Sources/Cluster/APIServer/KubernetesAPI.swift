@@ -18,17 +18,20 @@ package final class KubernetesAPI: Sendable {
     let served: ServedResources
     let discovery: Discovery
     let openAPI: OpenAPIDocuments
+    let access: AccessControl
     let nodeAccess: any NodeAccess
     let environment: APIEnvironment
     let limits: APILimits
     let serviceAddresses: Mutex<ServiceAddressMachine>
     let logger: Logger
 
-    /// Reads the stored Services to know which addresses are taken.
+    /// Reads the stored Services to know which addresses are taken, and the roles. Without an authenticator no tokens are
+    /// issued and pods are not given service accounts.
     package init(
-        store: Store, hub: Hub, nodeAccess: any NodeAccess, environment: APIEnvironment = .system,
-        limits: APILimits = .init(), logger: Logger
+        store: Store, hub: Hub, nodeAccess: any NodeAccess, authenticator: Authenticator? = nil,
+        environment: APIEnvironment = .system, limits: APILimits = .init(), logger: Logger
     ) throws(Problem) {
+        access = try AccessControl(store: store, authenticator: authenticator, logger: logger)
         records = ObjectRecords(store: store)
         self.hub = hub
         served = ServedResources(ResourceTable.all)
@@ -49,12 +52,16 @@ package final class KubernetesAPI: Sendable {
         let route = Route(path: parts.first ?? "/")
         let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
         do {
-            try Authorizer().check(identity, AccessRequest(request, route: route, query: query))
+            let caller = try caller(identity, request.headerFields)
+            try access.authorizer.check(caller, AccessRequest(request, route: route, query: query))
             if body.count > limits.bodyBytes {
                 throw Problem(.requestEntityTooLarge, "Request entity too large: limit is \(limits.bodyBytes)")
             }
             switch route {
-            case .resource(let path): return try await answer(request, query: query, path: path, body: body)
+            case .resource(let path):
+                return try await Caller.$current.withValue(caller) {
+                    try await answer(request, query: query, path: path, body: body)
+                }
             default: return try document(route, request: request, query: query)
             }
         } catch let problem as Problem {
@@ -86,6 +93,7 @@ package final class KubernetesAPI: Sendable {
         let call = APICall(
             request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body
         )
+        if served.isReview { return try await review(call) }
         switch (subresource, path.name) {
         case (nil, nil): return try await collection(call)
         case (nil, .some): return try await object(call)
@@ -97,6 +105,8 @@ package final class KubernetesAPI: Sendable {
         case (.exec, _): return try await command(call, attaches: false)
         case (.attach, _): return try await command(call, attaches: true)
         case (.portforward, _): return try await portForward(call)
+        case (.token, _): return try await requestToken(call)
+        case (.approval, _): return try await approve(call)
         }
     }
 
@@ -119,32 +129,6 @@ package final class KubernetesAPI: Sendable {
         case .delete: return try await delete(call)
         default: throw call.methodNotAllowed
         }
-    }
-}
-
-extension AccessRequest {
-    /// What a request wants, as the authorizer asks it.
-    init(_ request: HTTPRequest, route: Route, query: Query) {
-        let path = request.path ?? "/"
-        let plainPath = String(path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0])
-        guard case .resource(let resource) = route else {
-            self.init(verb: request.method.rawValue.lowercased(), path: plainPath)
-            return
-        }
-        let isWhole = resource.name == nil
-        let verb =
-            switch request.method {
-            case .get, .head: query.flag("watch") ? "watch" : isWhole ? "list" : "get"
-            case .post: "create"
-            case .put: "update"
-            case .patch: "patch"
-            case .delete: isWhole ? "deletecollection" : "delete"
-            default: request.method.rawValue.lowercased()
-            }
-        let target = Target(
-            group: resource.group, plural: resource.plural, subresource: resource.subresource ?? "",
-            namespace: resource.namespace ?? "", name: resource.name ?? "")
-        self.init(verb: verb, path: plainPath, target: target)
     }
 }
 

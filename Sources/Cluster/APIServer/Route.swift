@@ -18,6 +18,10 @@ enum Route: Sendable, Hashable {
     case openAPIv3Index
     /// The document of one group and version, like `apis/apps/v1`.
     case openAPIv3(String)
+    /// `/.well-known/openid-configuration`
+    case issuerConfiguration
+    /// `/openid/v1/jwks`
+    case issuerKeys
     case resource(ResourcePath)
     case unknown
 
@@ -27,6 +31,8 @@ enum Route: Sendable, Hashable {
         case nil: self = .root
         case "version" where parts.count == 1: self = .version
         case "livez", "readyz", "healthz": self = .health(parts[0])
+        case ".well-known" where parts == [".well-known", "openid-configuration"]: self = .issuerConfiguration
+        case "openid" where parts == ["openid", "v1", "jwks"]: self = .issuerKeys
         case "openapi": self = Route.openAPI(Array(parts.dropFirst()))
         case "api": self = Route.api(Array(parts.dropFirst()))
         case "apis": self = Route.apis(Array(parts.dropFirst()))

@@ -4,7 +4,9 @@ import Formats
 import Objects
 
 /// The subresources that this server knows how to serve.
-enum ServedSubresource: String, Sendable, CaseIterable { case status, scale, binding, log, finalize, exec, attach, portforward }
+enum ServedSubresource: String, Sendable, CaseIterable {
+    case status, scale, binding, log, finalize, exec, attach, portforward, token, approval
+}
 
 /// One served resource with its strategy.
 struct ServedResource: Sendable {
@@ -26,8 +28,8 @@ struct ServedResources: Sendable {
     /// are
     /// questions, not objects. They are not in discovery, so that clients hear 404 rather than be misled.
     private static let refusedGroups: Set<String> = [
-        "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "authentication.k8s.io",
-        "authorization.k8s.io", "certificates.k8s.io", "events.k8s.io", "flowcontrol.apiserver.k8s.io",
+        "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "events.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
     ]
     private static let refused: Set<String> = [
         "v1/bindings", "v1/componentstatuses", "autoscaling/v1/horizontalpodautoscalers",
@@ -36,8 +38,10 @@ struct ServedResources: Sendable {
         "v1/namespaces", "v1/nodes", "v1/pods", "v1/services", "v1/endpoints", "v1/configmaps", "v1/secrets",
         "v1/events",
         "v1/serviceaccounts", "apps/v1/deployments", "apps/v1/replicasets", "apps/v1/statefulsets", "apps/v1/daemonsets",
-        "apps/v1/controllerrevisions", "v1/replicationcontrollers", "batch/v1/jobs", "batch/v1/cronjobs", "discovery.k8s.io/v1/endpointslices",
-        "coordination.k8s.io/v1/leases",
+        "apps/v1/controllerrevisions", "v1/replicationcontrollers", "batch/v1/jobs", "batch/v1/cronjobs",
+        "discovery.k8s.io/v1/endpointslices", "coordination.k8s.io/v1/leases", "rbac.authorization.k8s.io/v1/roles",
+        "rbac.authorization.k8s.io/v1/rolebindings", "rbac.authorization.k8s.io/v1/clusterroles",
+        "rbac.authorization.k8s.io/v1/clusterrolebindings", "certificates.k8s.io/v1/certificatesigningrequests",
     ]
     private static let withGeneration: Set<String> = [
         "daemonsets", "statefulsets", "replicationcontrollers", "cronjobs", "jobs", "ingresses", "networkpolicies",
@@ -97,6 +101,10 @@ struct ServedResources: Sendable {
         case ("apps", "deployments"): return WorkloadStrategy(isDeployment: true)
         case ("apps", "replicasets"): return WorkloadStrategy(isDeployment: false)
         case ("discovery.k8s.io", "endpointslices"): return EndpointSliceStrategy()
+        case ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "clusterroles"):
+            return RoleStrategy(isNamespaced: resource.isNamespaced)
+        case ("rbac.authorization.k8s.io", _): return RoleBindingStrategy(isNamespaced: resource.isNamespaced)
+        case ("certificates.k8s.io", "certificatesigningrequests"): return CertificateRequestStrategy()
         default:
             return PlainStrategy(
                 nameRule: resource.group == "rbac.authorization.k8s.io" ? .pathSegment : .subdomain,

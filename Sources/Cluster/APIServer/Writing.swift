@@ -45,7 +45,9 @@ extension KubernetesAPI {
             if generates { object.name = String(base.prefix(58)) + environment.makeNameSuffix() }
             var fresh = object
             call.strategy.setDefaults(&fresh)
+            try await admitAccount(&fresh, of: call.resource)
             try checkFresh(fresh, call)
+            try authorizeContent(fresh, replacing: nil, of: call.resource)
             if isDryRun {
                 if try records.get(call.resource, namespace: fresh.namespace, name: fresh.name) != nil {
                     throw Problem.alreadyExists(call.resource, fresh.name)
