@@ -54,7 +54,7 @@ struct NodeParts: Sendable {
     }
 
     /// The address that this machine has on its first network; loopback where there is none.
-    private static func machineAddress() -> String {
+    static func machineAddress() -> String {
         let devices = (try? System.enumerateDevices()) ?? []
         for device in devices where !device.name.hasPrefix("lo") && !device.name.hasPrefix(RoutedNetwork.devicePrefix) {
             if let address = device.address?.ipAddress, device.address?.protocol == .inet { return address }

@@ -37,11 +37,14 @@ struct Parts: Sendable {
     init(configuration: Configuration, store: Store, logger: Logger) async throws {
         self.configuration = configuration
         let logs = LogRelay()
-        let api = try KubernetesAPI(store: store, hub: Hub(store: store), nodeAccess: logs, logger: logger)
+        let credentials = try Credentials.open(
+            at: configuration.directory + "/pki", names: configuration.serverNames,
+            now: APIEnvironment.system.now().secondsSinceEpoch)
+        let authenticator = try Authenticator(credentials)
+        let api = try KubernetesAPI(
+            store: store, hub: Hub(store: store), nodeAccess: logs, authenticator: authenticator, logger: logger)
         self.api = api
         catalogue = ServiceCatalogue(sources: [.kubernetes])
-        let credentials = try Credentials.open(
-            at: configuration.directory + "/pki", now: APIEnvironment.system.now().secondsSinceEpoch)
         try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
         do throws(Problem) {
             let node = try await NodeParts(configuration: configuration, logger: logger) { Self.client($0, of: api) }
@@ -54,6 +57,7 @@ struct Parts: Sendable {
         try addKubernetes(credentials: credentials, logger: logger)
         addNacos(logger: logger)
         addReconcilers(authority: credentials.authorityPEM, logger: logger)
+        try addAccess(credentials, authenticator.tokens, logger: logger)
         addNode()
     }
 
@@ -82,7 +86,7 @@ struct Parts: Sendable {
     /// Stops the pods of this node gracefully.
     func stopPods() async { await node?.agent.stopPods() }
 
-    private mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
+    mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
         services.append(Service(name: name, run: run))
     }
 

@@ -8,6 +8,7 @@ import Objects
 struct PodSources: Sendable {
     var configMaps: [String: Object] = [:]
     var secrets: [String: Object] = [:]
+    var tokens = PodTokens()
 
     /// Fetches everything that the pod names; what does not exist is left out, and matters only to who needs it.
     static func fetch(for pod: Object, client: KubernetesClient) async throws(StartFailure) -> PodSources {
@@ -19,6 +20,7 @@ struct PodSources: Sendable {
         for name in secretNames.sorted() {
             sources.secrets[name] = try await get(.secrets, pod.namespace, name, client)
         }
+        sources.tokens = try await PodTokens.fetch(for: pod, client: client)
         return sources
     }
 

@@ -136,6 +136,12 @@ struct PodVolumes: Sendable {
             return try entries(secret, name: secret["name"], "secret", sources.secretData)
         }
         if let downward = source["downwardAPI"] { return try entries(downward: downward, fields) }
+        if let token = source["serviceAccountToken"] {
+            guard let content = sources.tokens[PodTokens.Request(token)] else {
+                throw StartFailure("", "no token was fetched for \(token["path"]?.string ?? "")")
+            }
+            return [VolumeFile(path: token["path"]?.string ?? "token", content: Array(content.utf8))]
+        }
         let kind = source.object?.keys.first ?? "none"
         throw StartFailure("", "projected sources of kind \(kind) are not supported")
     }
