@@ -25,6 +25,7 @@ private final class Directory: Sendable {
             unlink("\(pki)/\(name).key")
         }
         unlink(pki + "/admin.token")
+        unlink(pki + "/sa.key")
         unlink(path + "/admin.conf")
         rmdir(pki)
         rmdir(path)
@@ -40,7 +41,8 @@ private final class Directory: Sendable {
         #expect(first.authorityPEM == second.authorityPEM)
         #expect(first.server == second.server && first.admin == second.admin)
         #expect(first.adminToken == second.adminToken && first.adminToken.utf8.count == 40)
-        for name in ["ca.key", "apiserver.key", "admin.key", "admin.token"] {
+        #expect(first.tokenKeyPEM != nil && first.tokenKeyPEM == second.tokenKeyPEM)
+        for name in ["ca.key", "apiserver.key", "admin.key", "admin.token", "sa.key"] {
             var information = stat()
             #expect(stat("\(directory.pki)/\(name)", &information) == 0)
             #expect(information.st_mode & 0o777 == 0o600)
@@ -120,7 +122,12 @@ private final class Directory: Sendable {
 }
 
 @Suite struct AuthorizerTests {
-    let authorizer = Authorizer()
+    /// Knows what every cluster begins with.
+    let authorizer = {
+        let authorizer = Authorizer()
+        for entry in BootstrapPolicy.entries { authorizer.stored(entry.kind, entry.object) }
+        return authorizer
+    }()
 
     @Test func mastersMayAll() throws {
         let deletion = AccessRequest(verb: "delete", path: "/x", target: .init(plural: "nodes"))
@@ -129,10 +136,10 @@ private final class Directory: Sendable {
     }
 
     @Test func everybodyMayAskWhetherTheServerLives() throws {
-        for path in ["/version", "/livez", "/readyz/ping", "/healthz"] {
+        for path in ["/version", "/livez", "/readyz", "/healthz"] {
             try authorizer.check(.anonymous, AccessRequest(verb: "get", path: path))
         }
-        for (verb, path) in [("post", "/version"), ("get", "/versions")] {
+        for (verb, path) in [("post", "/version"), ("get", "/versions"), ("get", "/readyz/ping"), ("get", "/api")] {
             #expect(throws: Problem.self) {
                 try authorizer.check(.anonymous, AccessRequest(verb: verb, path: path))
             }

@@ -13,6 +13,7 @@ import Objects
 /// Listens on one address and hands every request to the API with the identity of its sender.
 package final class APIListener: Sendable {
     private let api: KubernetesAPI
+    private let authenticator: Authenticator
     private let tls: TLSConfiguration
     private let host: String
     private let port: Int
@@ -26,6 +27,7 @@ package final class APIListener: Sendable {
         self.host = host
         self.port = port
         self.logger = logger
+        authenticator = try api.access.authenticator ?? Authenticator(credentials)
         let chain = try NIOSSLCertificate.fromPEMBytes(Array(credentials.server.certificatePEM.utf8))
         let key = try NIOSSLPrivateKey(bytes: Array(credentials.server.keyPEM.utf8), format: .pem)
         let roots = try NIOSSLCertificate.fromPEMBytes(Array(credentials.authorityPEM.utf8))
@@ -95,7 +97,7 @@ package final class APIListener: Sendable {
         do {
             let certificate = try await peerCertificate(of: channel)
             let identity = try api.identify(
-                certificate: certificate, authorization: request.headers[.authorization])
+                by: authenticator, certificate: certificate, authorization: request.headers[.authorization])
             // A GET's body is left alone: for a stream it is what tells that the client has gone.
             let body = request.method == .get || request.method == .head ? [] : try await read(request.body)
             return await api.handle(request.head, body: body, identity: identity)

@@ -65,9 +65,10 @@ enum Caller {
 
 extension KubernetesAPI {
     /// The identity of whoever shows a client certificate (DER, verified by the TLS layer) or a bearer token.
-    func identify(certificate: [UInt8]?, authorization: String?) throws(Problem) -> Identity {
-        guard let authenticator = access.authenticator else { return .anonymous }
-        return try authenticator.identify(
+    func identify(
+        by authenticator: Authenticator, certificate: [UInt8]?, authorization: String?
+    ) throws(Problem) -> Identity {
+        try authenticator.identify(
             certificate: certificate, authorization: authorization, now: environment.now().secondsSinceEpoch,
             lookup: lookup)
     }
