@@ -51,7 +51,7 @@ let tests: [Target] = [
     suite("Core", of: "Formats", "Objects", "Timing"),
     suite("Storage", of: "Formats", "Objects", "Timing", "Storage", "Watching", parts: .log),
     suite("APIServer", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer",
-          parts: .httpTypes, .nio, .log),
+          parts: .httpTypes, .nio, .x509, .crypto, .log),
     suite("Reconciling", of: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .httpTypes, .nio, .log),
 suite("Controllers", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client",
           "Reconciling", "Controllers", "Scheduling", parts: .httpTypes, .log),

@@ -48,6 +48,7 @@ extension KubernetesAPI {
             try await admitAccount(&fresh, of: call.resource)
             try checkFresh(fresh, call)
             try authorizeContent(fresh, replacing: nil, of: call.resource)
+            try restrictSubject(of: fresh, call.resource)
             if isDryRun {
                 if try records.get(call.resource, namespace: fresh.namespace, name: fresh.name) != nil {
                     throw Problem.alreadyExists(call.resource, fresh.name)

@@ -40,6 +40,19 @@ extension KubernetesAPI {
         return try call.answer(with: changed.object, warnings: warnings, api: self)
     }
 
+    /// No certificate makes a master of anybody (upstream: plugin/pkg/admission/certificates/subjectrestriction).
+    func restrictSubject(of request: Object, _ resource: Resource) throws(Problem) {
+        guard resource.group == Self.certificateGroup, resource.plural == "certificatesigningrequests",
+            request["spec", "signerName"]?.string == CertificateSigner.client.rawValue,
+            let bytes = request["spec", "request"]?.string.flatMap(Base64.decode),
+            let wanted = try? RequestedCertificate(pem: String(decoding: bytes, as: UTF8.self)),
+            wanted.organizations.contains(Identity.mastersGroup)
+        else { return }
+        throw .forbidden(
+            resource, request.name,
+            "use of \(CertificateSigner.client.rawValue) signer with \(Identity.mastersGroup) group is not allowed")
+    }
+
     /// What the status subresource may do to a signing request: certify or fail it, once, by who may sign; the verdicts
     /// stay. Other kinds are not looked at.
     func authorizeStatus(_ new: inout Object, from old: Object, of resource: Resource) throws(Problem) {
