@@ -2,6 +2,7 @@
 
 import Access
 import Formats
+import HTTPTypes
 import Objects
 import Testing
 
@@ -170,5 +171,24 @@ import Testing
         #expect(lists.contains { $0["resources"]?.strings?.contains("pods") == true && $0["verbs"] == ["get", "list", "watch"] })
         #expect(rules["status", "incomplete"] == false)
         #expect(try await server.get("\(group)/selfsubjectaccessreviews").code == 405)
+    }
+}
+
+@Suite struct AccessRequestTests {
+    private func verbs(_ method: String, _ path: String) -> [String] {
+        let request = HTTPRequest(method: .init(method) ?? .get, scheme: nil, authority: nil, path: path)
+        let parts = path.split(separator: "?", maxSplits: 1)
+        let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
+        return AccessRequest.all(request, route: Route(path: parts[0]), query: query).map(\.verb)
+    }
+
+    @Test func verbsComeFromMethodsAndPaths() {
+        let pods = "/api/v1/namespaces/a/pods"
+        #expect(verbs("GET", pods) == ["list"] && verbs("GET", pods + "?watch=1") == ["watch"])
+        #expect(verbs("GET", pods + "/x") == ["get"] && verbs("POST", pods) == ["create"])
+        #expect(verbs("PUT", pods + "/x") == ["update"] && verbs("PATCH", pods + "/x") == ["patch"])
+        #expect(verbs("DELETE", pods + "/x") == ["delete"] && verbs("DELETE", pods) == ["deletecollection"])
+        #expect(verbs("GET", pods + "/x/log") == ["get"] && verbs("GET", "/apis") == ["get"])
+        #expect(verbs("GET", pods + "/x/exec?command=sh") == ["get", "create"])
     }
 }

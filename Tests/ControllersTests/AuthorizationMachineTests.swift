@@ -79,7 +79,10 @@ import Testing
         all["aggregationRule"] = ["clusterRoleSelectors": [["matchLabels": ["part": "yes"]]]]
         let rules = RoleAggregationController.rules(
             of: all,
-            among: [role("a", ["part": "yes"], "one", "two"), all, role("b", ["part": "no"], "three"), role("c", ["part": "yes"], "two", "four")])
+            among: [
+                role("a", ["part": "yes"], "one", "two"), all, role("b", ["part": "no"], "three"),
+                role("c", ["part": "yes"], "two", "four"),
+            ])
         #expect(rules == ["one", "two", "four"])
     }
 }

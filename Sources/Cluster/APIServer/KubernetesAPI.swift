@@ -53,7 +53,9 @@ package final class KubernetesAPI: Sendable {
         let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
         do {
             let caller = try caller(identity, request.headerFields)
-            try access.authorizer.check(caller, AccessRequest(request, route: route, query: query))
+            for wish in AccessRequest.all(request, route: route, query: query) {
+                try access.authorizer.check(caller, wish)
+            }
             if body.count > limits.bodyBytes {
                 throw Problem(.requestEntityTooLarge, "Request entity too large: limit is \(limits.bodyBytes)")
             }

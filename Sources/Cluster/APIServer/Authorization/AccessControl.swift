@@ -146,6 +146,18 @@ extension AccessRequest {
         self.init(verb: verb, path: plainPath, target: target)
     }
 
+    /// Everything that has to be allowed for a request: itself, and for a WebSocket into a pod, which begins as a GET, also
+    /// `create` (upstream: AuthorizePodWebsocketUpgradeCreatePermission).
+    static func all(_ request: HTTPRequest, route: Route, query: Query) -> [AccessRequest] {
+        let wish = AccessRequest(request, route: route, query: query)
+        guard let target = wish.target, target.group.isEmpty, target.plural == "pods", wish.verb == "get",
+            ["exec", "attach", "portforward"].contains(target.subresource)
+        else { return [wish] }
+        var creation = wish
+        creation.verb = "create"
+        return [wish, creation]
+    }
+
     private static func name(selectedBy selector: String) -> String? {
         for term in selector.split(separator: ",") {
             let sides = term.replacing("==", with: "=").split(separator: "=", omittingEmptySubsequences: false)
