@@ -70,6 +70,9 @@ suite("Controllers", of: "Formats", "Objects", "Timing", "Storage", "Watching", 
     suite("Platform", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Access", "APIServer", "Platform",
           "Commands", parts: .httpTypes, .nio, .log),
     .testTarget(name: "ArchitectureTests", path: "Tests/Architecture"),
+    // A program for tests to kill: it has the store open and writes without pause.
+    .executableTarget(name: "store-under-load", dependencies: ["Storage", "Watching"] + [Part.log.product],
+                      path: "Tests/StoreUnderLoad"),
 ]
 
 let package = Package(

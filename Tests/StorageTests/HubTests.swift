@@ -37,6 +37,31 @@ import Testing
         #expect(machine.cursorWaited(3, prefix: "/pods/", seen: 6, waker: "three")?.waker == "three")
     }
 
+    @Test func deadlinesWakeAndAreAskedForOnce() {
+        var machine = HubMachine<String>(revision: 5)
+        let start = ContinuousClock.now
+        func wait(_ cursor: UInt64, _ seconds: Int) {
+            _ = machine.cursorWaited(
+                cursor, prefix: "/pods/", seen: 5, until: start + .seconds(seconds), waker: "\(seconds)")
+        }
+        wait(1, 60)
+        #expect(machine.takeAlarm() == start + .seconds(60))
+        wait(2, 90)
+        #expect(machine.takeAlarm() == nil)
+        wait(3, 30)
+        #expect(machine.takeAlarm() == start + .seconds(30))
+        _ = machine.committed([event("/nodes/a", 6)])
+        #expect(machine.timePassed(start + .seconds(30)).map(\.waker) == ["30"])
+        #expect(machine.takeAlarm() == start + .seconds(60))
+        // Woken by a commit, the first one waits no more: its alarm rings for nobody and is set for the next one.
+        _ = machine.waitCancelled(1)
+        let late = machine.timePassed(start + .seconds(60))
+        #expect(late.isEmpty && machine.takeAlarm() == start + .seconds(90))
+        let last = machine.timePassed(start + .seconds(90))
+        #expect(last.map(\.waker) == ["90"] && last.map(\.nothingUpTo) == [6])
+        #expect(machine.takeAlarm() == nil && machine.waiting == 0)
+    }
+
     private func event(_ key: String, _ revision: UInt64) -> StoreEvent {
         let record = Record(key: key, bytes: [], revision: revision, createRevision: revision)
         return StoreEvent(kind: .put, record: record, previous: nil)
@@ -54,7 +79,7 @@ import Testing
         let events = try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
             group.addTask {
                 var events: [StoreEvent] = []
-                while events.count < 3 { events += try await cursor.next() }
+                while events.count < 3 { events += try await cursor.next()?.events ?? [] }
                 return events
             }
             _ = try await store.update("/pods/a", expecting: 1) { _ in [2] }
@@ -78,7 +103,7 @@ import Testing
                 let cursor = try hub.watch(prefix: "/k/", from: 0)
                 group.addTask {
                     var seen: [UInt64] = []
-                    while seen.count < 100 { seen += try await cursor.next().map(\.revision) }
+                    while seen.count < 100 { seen += (try await cursor.next()?.events ?? []).map(\.revision) }
                     return seen
                 }
             }
@@ -98,7 +123,7 @@ import Testing
         let slow = try hub.watch(prefix: "/pods/", from: 0)
         let idle = try hub.watch(prefix: "/nodes/", from: 0)
         let first = try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
-            group.addTask { try await idle.next() }
+            group.addTask { try await idle.next()?.events ?? [] }
             while hub.waiting == 0 { await Task.yield() }
             for number in 0..<9 { _ = try await store.create("/pods/\(number)") { _ in [] } }
             _ = try await store.create("/nodes/n") { _ in [] }
@@ -115,16 +140,19 @@ import Testing
         let store = try scratch.open()
         let hub = Hub(store: store)
         let cursor = try hub.watch(prefix: "/pods/", from: 0)
-        try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
+        try await withThrowingTaskGroup(of: EventBatch?.self) { group in
             group.addTask { try await cursor.next() }
             while hub.waiting == 0 { await Task.yield() }
             _ = try await store.create("/nodes/n") { _ in [] }
             group.cancelAll()
-            #expect(try await group.next() == [])
+            guard case .some(.none) = try await group.next() else {
+                Issue.record("a cancelled wait returned a batch")
+                return
+            }
         }
         #expect(cursor.revision == 1)
         _ = try await store.create("/pods/a") { _ in [] }
-        #expect(try await cursor.next().map(\.revision) == [2])
+        #expect(try await cursor.next()?.events.map(\.revision) == [2])
         store.close()
     }
 
@@ -137,6 +165,42 @@ import Testing
             while hub.waiting == 0 { await Task.yield() }
             hub.close()
         }
+        store.close()
+    }
+
+    @Test func aDeadlineEndsAWaitAndKeepsThePlace() async throws {
+        let store = try scratch.open()
+        let hub = Hub(store: store)
+        let cursor = try hub.watch(prefix: "/pods/", from: 0)
+        #expect(try await cursor.next(until: .now) == nil)
+        #expect(try await cursor.next(until: .now + .milliseconds(3)) == nil)
+        _ = try await store.create("/pods/a") { _ in [] }
+        #expect(try await cursor.next(until: .now)?.events.map(\.revision) == [1])
+        store.close()
+    }
+
+    @Test func watchesAtOnePlaceShareTheirEvents() async throws {
+        let store = try scratch.open()
+        var limits = WatchLimits()
+        limits.batchBytes = 10
+        let hub = Hub(store: store, limits: limits)
+        for number in 0..<4 { _ = try await store.create("/pods/\(number)") { _ in bytes("12345") } }
+        let one = try hub.watch(prefix: "/pods/", from: 0)
+        let other = try hub.watch(prefix: "/pods/", from: 0)
+        let first = try #require(try await one.next())
+        #expect(first === (try await other.next()))
+        // Two of five bytes fit into ten.
+        #expect(first.events.map(\.revision) == [1, 2] && first.upTo == 2)
+        var encodings = 0
+        for _ in 0..<3 {
+            #expect(
+                first.encoded(as: "form") { events in
+                    encodings += 1
+                    return [UInt8(events.count)]
+                } == [2])
+        }
+        #expect(encodings == 1)
+        #expect(try await one.next()?.events.map(\.revision) == [3, 4])
         store.close()
     }
 

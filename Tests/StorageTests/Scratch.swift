@@ -7,11 +7,13 @@ import Logging
 
 /// A directory of its own for one test, gone when the test is.
 final class Scratch: Sendable {
-    static let files = ["lock", "format", "store.db", "store.db-wal", "store.db-shm", "store.db-journal"]
+    static let files = ["lock", "format", "store.db", "store.db-wal", "store.db-shm", "store.db-journal", "format.new"]
 
     let path: String
     var store: String { path + "/store" }
     var copy: String { path + "/copy" }
+
+    static let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     init() {
         var template = Array("/tmp/mangrove-store-XXXXXX".utf8CString)
@@ -19,10 +21,10 @@ final class Scratch: Sendable {
     }
 
     func open(_ limits: StoreLimits = .init()) throws -> Store {
-        try Store.open(at: store, limits: limits, logger: Logger(label: "test"))
+        try Store.open(at: store, limits: limits, logger: Self.logger)
     }
 
-    func openCopy() throws -> Store { try Store.open(at: copy, logger: Logger(label: "test")) }
+    func openCopy() throws -> Store { try Store.open(at: copy, logger: Self.logger) }
 
     /// Copies the files of the open store, as a killed process would leave them; `change` may damage the log on the
     /// way.
@@ -56,6 +58,7 @@ final class Scratch: Sendable {
     }
 
     deinit {
+        unlink(path + "/log")
         for directory in [store, copy] {
             for file in Self.files { unlink(directory + "/" + file) }
             rmdir(directory)

@@ -11,7 +11,7 @@ import Testing
         var random = SeededGenerator(seed: seed)
         var limits = StoreLimits()
         limits.historyEvents = 300
-        var view = StoreView(revision: 0, records: [], limits: limits)
+        var view = StoreView(records: [], history: History(after: 0, limits: limits))
         var moments: [[String: Record]] = [[:]]
         for revision in 1...2_000 as ClosedRange<UInt64> {
             var now = moments[Int(revision) - 1]
@@ -21,7 +21,7 @@ import Testing
             let record = Record(
                 key: key, bytes: [], revision: revision, createRevision: old?.createRevision ?? revision)
             now[key] = isDeletion ? nil : record
-            view.committed([StoreEvent(kind: isDeletion ? .delete : .put, record: record, previous: old)])
+            _ = view.committed([StoreEvent(kind: isDeletion ? .delete : .put, record: record, previous: old)])
             moments.append(now)
             if revision % 50 == 0 {
                 let back = UInt64.random(in: 0...min(revision, 299), using: &random)
@@ -67,7 +67,7 @@ import Testing
 
     @Test func historyIsBoundedByBytes() throws {
         var limits = StoreLimits()
-        limits.historyBytes = 100
+        limits.historyBytes = 3 * (256 + 30)
         var history = History(after: 5, limits: limits)
         for revision in 6...30 as ClosedRange<UInt64> {
             let record = Record(

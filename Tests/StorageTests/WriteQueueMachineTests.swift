@@ -59,7 +59,7 @@ import Testing
         #expect(ask(&machine, .create("/a", encode: encode), "1") == "start")
         #expect(ask(&machine, .create("/b", encode: encode), "2") == "wait")
         #expect(ask(&machine, .create("/c", encode: encode), "3") == "429")
-        machine.closed()
+        machine.closed(.storeClosed)
         #expect(ask(&machine, .create("/d", encode: encode), "4") == "503")
         #expect(machine.committerReady()?.count == 2)
     }

@@ -86,8 +86,8 @@ final class WatchChunks: APIChunks {
             let (isOver, bookmark) = state.withLock { ($0.isOver, $0.nextBookmark) }
             if isOver { return nil }
             do {
-                let events = try await events(until: min(deadline, bookmark ?? deadline))
-                if let lines = try take(events) { return lines }
+                let batch = try await cursor.next(until: min(deadline, bookmark ?? deadline))
+                if let lines = try take(batch) { return lines }
             } catch let problem as Problem {
                 return try state.withLock { state in
                     state.isOver = true
@@ -99,14 +99,11 @@ final class WatchChunks: APIChunks {
     }
 
     /// What the events, or the time that passed without any, are to the reader; nil when they are nothing.
-    private func take(_ events: [StoreEvent]) throws -> [UInt8]? {
+    private func take(_ batch: EventBatch?) throws -> [UInt8]? {
         let moment = now()
         let instant = ContinuousClock.now
         return try state.withLock { state in
-            var lines: [UInt8] = []
-            for event in events {
-                if let line = try state.machine.happened(event, now: moment) { lines.append(contentsOf: line) }
-            }
+            var lines = try batch.map { try state.machine.lines(of: $0, now: moment) } ?? []
             let isOver = instant >= deadline
             if let due = state.nextBookmark, instant >= due || isOver {
                 lines += try state.machine.bookmark(cursor.revision, endsInitialEvents: false, now: moment)
@@ -114,23 +111,6 @@ final class WatchChunks: APIChunks {
             }
             if isOver { state.isOver = true }
             return lines.isEmpty ? nil : lines
-        }
-    }
-
-    /// The next events, none when the time has come first. Nothing is lost: what the cursor handed out is returned.
-    private func events(until instant: ContinuousClock.Instant) async throws -> [StoreEvent] {
-        try await withThrowingTaskGroup(of: [StoreEvent].self) { group in
-            group.addTask { [cursor] in try await cursor.next() }
-            group.addTask {
-                try? await Task.sleep(until: instant, clock: .continuous)
-                return []
-            }
-            var events: [StoreEvent] = []
-            while let some = try await group.next() {
-                events += some
-                group.cancelAll()
-            }
-            return events
         }
     }
 }

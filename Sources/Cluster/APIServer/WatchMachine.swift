@@ -3,6 +3,7 @@
 import Formats
 import Objects
 import Storage
+import Watching
 
 /// Which events a watch shows and how they are written (upstream: storage/cacher/cache_watcher.go).
 struct WatchMachine: Sendable {
@@ -48,6 +49,28 @@ struct WatchMachine: Sendable {
             object.resourceVersion = String(event.revision)
             return try line(.deleted, object, now: now)
         }
+    }
+
+    /// The lines of a batch. Watches that write an event all alike share its bytes: a thousand informers cost one
+    /// encoding.
+    mutating func lines(of batch: EventBatch, now: Timestamp) throws -> [UInt8] {
+        guard let sharedForm else { return try lines(of: batch.events, now: now) }
+        return try batch.encoded(as: sharedForm) { try lines(of: $0, now: now) }
+    }
+
+    private mutating func lines(of events: [StoreEvent], now: Timestamp) throws -> [UInt8] {
+        var lines: [UInt8] = []
+        for event in events {
+            if let line = try happened(event, now: now) { lines.append(contentsOf: line) }
+        }
+        return lines
+    }
+
+    /// Names what the bytes of an event depend on besides the event; nil where they depend on the watch itself.
+    private var sharedForm: String? {
+        if options.hasSelector { return nil }
+        if case .table = representation { return nil }
+        return "\(served.resource.apiVersion) \(served.resource.plural) \(representation)"
     }
 
     /// Everything up to `revision` has been sent; the first one after the initial events says so.

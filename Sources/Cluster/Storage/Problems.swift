@@ -30,6 +30,32 @@ extension Problem {
         return problem
     }
 
+    static func damaged(_ path: String, _ what: String) -> Problem {
+        Problem(
+            .internalError,
+            "\(path) is damaged (\(what)); it has been left untouched: restore a backup with `mangrove restore`")
+    }
+
+    static func newerFormat(_ path: String, _ version: Int) -> Problem {
+        Problem(
+            .internalError,
+            "\(path) was written by a newer Mangrove (store format \(version), this program reads "
+                + "\(StoreDirectory.formatVersion)); it has been left untouched: use the newer program")
+    }
+
+    static func storeFull(_ limit: Int) -> Problem {
+        Problem(
+            .storageReadOnly, "the store has reached its size limit of \(limit >> 20) MiB: delete something first",
+            code: 507)
+    }
+
+    /// After a failed sync nobody knows what is on the disk; only a new start, which reads it, can tell.
+    static func storeFailed(_ cause: String) -> Problem {
+        Problem(
+            .storageReadOnly,
+            "the store takes no more writes since the disk failed (\(cause)): see to the disk, then start again", code: 500)
+    }
+
     static var storeClosed: Problem { Problem(.serviceUnavailable, "the store is closed") }
 
     static func storeBusy(_ waiting: Int) -> Problem {

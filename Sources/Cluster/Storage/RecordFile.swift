@@ -1,237 +1,231 @@
-// Unsafe: calls SQLite's C interface; every pointer is used only inside the call or the lock that it was made for.
-// The records on disk: one SQLite database in WAL mode, synced at every commit.
+// Unsafe: lends the bytes of a record to SQLite for the length of one call.
+// The records on disk: an append-only table of writes in an SQLite database in WAL mode, synced at every commit.
 
-import GRDBSQLite
+import Glibc
 import Objects
 import Synchronization
 
-/// A database file that this process alone has open.
+/// A database file that this process alone has open for writing.
+///
+/// A row is a write, numbered by its revision. In the file are the rows that hold what is stored now, those of the
+/// remembered history, and those that the history's first writes replaced; a row that the history no longer needs is
+/// deleted by a later commit. Each row carries a checksum, and the one row of `state` the number of rows and the sum
+/// of their checksums: a row that was changed, lost or added behind our back shows at the next opening.
 final class RecordFile: Sendable {
-    /// Nil once closed.
-    private let connection: Mutex<Connection?>
-    private let path: String
+    /// "mgrv", by which file(1) and this program know the database (sqlite.org/fileformat2.html).
+    static let applicationID: UInt32 = 0x6D67_7276
 
-    /// Opens the file, replaying what a killed process had committed.
-    init(opening path: String, limits: StoreLimits) throws(Problem) {
-        self.path = path
-        var handle: OpaquePointer?
-        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
-        let code = sqlite3_open_v2(path, &handle, flags, nil)
-        guard code == SQLITE_OK, let handle else {
-            sqlite3_close_v2(handle)
-            throw .file(path, code, "it cannot be opened")
-        }
-        var opened = Connection(handle: handle, path: path)
-        do {
-            try opened.prepare(limits)
+    /// Nil once closed.
+    private let writer: Mutex<Writer?>
+
+    /// Opens a file for writing whose contents have been read.
+    init(opening path: String, holding contents: RecordContents, limits: StoreLimits) throws(Problem) {
+        do throws(DatabaseFailure) {
+            writer = Mutex(try Writer(opening: path, tally: contents.tally, limits: limits))
         } catch {
-            opened.close()
-            throw error
+            throw error.problem
         }
-        connection = Mutex(opened)
     }
 
     deinit { close() }
 
-    /// All records and the revision of the last commit.
-    func load() throws(Problem) -> ([Record], UInt64) {
-        try connection.withLock { connection throws(Problem) in
-            guard let connection else { throw .storeClosed }
-            return try connection.load()
+    /// Writes the events as one transaction and syncs it, deleting rows that are no longer needed on the way. On
+    /// failure nothing is written.
+    ///
+    /// `floor` is the revision that history begins after when those rows are gone.
+    func commit(_ events: [StoreEvent], deleting rows: ArraySlice<UInt64>, floor: UInt64) throws(DatabaseFailure) {
+        try writer.withLock { writer throws(DatabaseFailure) in
+            guard writer != nil else { throw DatabaseFailure(code: 0, problem: .storeClosed) }
+            try writer?.commit(events, deleting: rows, floor: floor)
         }
     }
 
-    /// Writes the events as one transaction and syncs it. On failure nothing is written.
-    func commit(_ events: [StoreEvent]) throws(Problem) {
-        try connection.withLock { connection throws(Problem) in
-            guard let open = connection else { throw .storeClosed }
-            try open.commit(events)
-        }
-    }
+    /// What the records and their history take of the database's size; nil when that cannot be told.
+    var usedBytes: Int? { writer.withLock { try? $0?.usedBytes() } }
 
     func close() {
-        connection.withLock { connection in
-            connection?.close()
-            connection = nil
+        writer.withLock { writer in
+            writer?.close()
+            writer = nil
         }
+    }
+
+    /// Makes a file that holds these records and no history, whole or not at all.
+    static func create(at path: String, records: [Record], revision: UInt64) throws(Problem) {
+        let new = path + ".new"
+        for leftover in [new, new + "-wal", new + "-shm", new + "-journal"] { unlink(leftover) }
+        // SQLite gives the files that it keeps next to this one the same permissions.
+        let descriptor = open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .file("create", new, errno) }
+        Glibc.close(descriptor)
+        do throws(DatabaseFailure) {
+            let database = try Database(opening: new, .creating)
+            defer { database.close() }
+            try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+            try database.run("PRAGMA application_id = \(applicationID)")
+            try database.run("PRAGMA user_version = \(StoreDirectory.formatVersion)")
+            try database.run(
+                """
+                BEGIN;
+                CREATE TABLE event (
+                    revision INTEGER PRIMARY KEY, is_deletion INTEGER NOT NULL, created INTEGER NOT NULL,
+                    previous INTEGER NOT NULL, key TEXT NOT NULL, bytes BLOB NOT NULL, checksum INTEGER NOT NULL);
+                CREATE TABLE state (
+                    id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL, floor INTEGER NOT NULL,
+                    row_count INTEGER NOT NULL, row_sum INTEGER NOT NULL, checksum INTEGER NOT NULL);
+                INSERT INTO state VALUES (1, 0, 0, 0, 0, 0);
+                """)
+            let put = try database.statement(Writer.put)
+            defer { put.finish() }
+            var tally = Tally(revision: revision, floor: revision)
+            for record in records.sorted(by: { $0.revision < $1.revision }) {
+                tally.add(try Writer.write(StoreEvent(kind: .put, record: record, previous: nil), with: put))
+            }
+            let state = try database.statement(Writer.state)
+            defer { state.finish() }
+            try Writer.write(tally, with: state)
+            try database.run("COMMIT")
+        } catch {
+            unlink(new)
+            throw error.problem
+        }
+        guard rename(new, path) == 0 else { throw .file("rename", new, errno) }
     }
 }
 
-/// An open database with its statements.
-private struct Connection {
-    /// Makes SQLite copy what is bound.
-    private static var copied: sqlite3_destructor_type { unsafeBitCast(-1, to: sqlite3_destructor_type.self) }
+/// What the state row says: where the store stands, and what all rows together must come to.
+struct Tally: Sendable, Hashable {
+    var revision: UInt64
+    /// History begins after this revision.
+    var floor: UInt64
+    var rows: UInt64 = 0
+    /// The sum of the checksums of all rows.
+    var sum: UInt64 = 0
 
-    private let handle: OpaquePointer
-    private let path: String
-    private var begin, put, remove, advance, commit, rollback: OpaquePointer?
-
-    init(handle: OpaquePointer, path: String) {
-        self.handle = handle
-        self.path = path
+    mutating func add(_ checksum: UInt64) {
+        rows += 1
+        sum &+= checksum
     }
 
-    /// Sets the file up. Exclusive locking keeps the WAL's index in memory: no shared-memory file, one process.
-    mutating func prepare(_ limits: StoreLimits) throws(Problem) {
-        sqlite3_extended_result_codes(handle, 1)
-        try run("PRAGMA locking_mode = EXCLUSIVE")
-        try run("PRAGMA journal_mode = WAL")
-        try run("PRAGMA synchronous = FULL")
-        try run("PRAGMA journal_size_limit = 67108864")
-        guard try text("PRAGMA journal_mode") == "wal", try text("PRAGMA synchronous") == "2" else {
-            throw Problem(.internalError, "\(path) cannot be kept in WAL mode with full syncing on this file system")
-        }
-        let pageBytes = Int(try text("PRAGMA page_size") ?? "") ?? 4096
-        try run("PRAGMA max_page_count = \(max(limits.databaseBytes / pageBytes, 1))")
-        try run(
-            """
-            BEGIN IMMEDIATE;
-            CREATE TABLE IF NOT EXISTS record (
-                key TEXT PRIMARY KEY NOT NULL, bytes BLOB NOT NULL,
-                revision INTEGER NOT NULL, create_revision INTEGER NOT NULL);
-            CREATE TABLE IF NOT EXISTS state (id INTEGER PRIMARY KEY CHECK (id = 1), revision INTEGER NOT NULL);
-            INSERT OR IGNORE INTO state VALUES (1, 0);
-            COMMIT;
-            """)
-        begin = try statement("BEGIN IMMEDIATE")
-        put = try statement(
-            """
-            INSERT INTO record (key, bytes, revision, create_revision) VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT (key) DO UPDATE SET bytes = ?2, revision = ?3, create_revision = ?4
-            """)
-        remove = try statement("DELETE FROM record WHERE key = ?1")
-        advance = try statement("UPDATE state SET revision = ?1 WHERE id = 1")
-        commit = try statement("COMMIT")
-        rollback = try statement("ROLLBACK")
+    mutating func remove(_ checksum: UInt64) {
+        rows -= 1
+        sum &-= checksum
     }
 
-    func load() throws(Problem) -> ([Record], UInt64) {
-        guard let revision = UInt64(try text("SELECT revision FROM state WHERE id = 1") ?? "") else {
-            throw Problem(.internalError, "\(path) does not say its revision: restore it from a copy")
-        }
-        let rows = try statement("SELECT key, bytes, revision, create_revision FROM record")
-        defer { sqlite3_finalize(rows) }
-        var records: [Record] = []
-        while true {
-            let code = sqlite3_step(rows)
-            if code == SQLITE_DONE { break }
-            guard code == SQLITE_ROW, let key = sqlite3_column_text(rows, 0) else { throw problem(code) }
-            let blob = UnsafeRawBufferPointer(
-                start: sqlite3_column_blob(rows, 1), count: Int(sqlite3_column_bytes(rows, 1)))
-            let record = Record(
-                key: String(cString: key), bytes: Array(blob),
-                revision: UInt64(bitPattern: sqlite3_column_int64(rows, 2)),
-                createRevision: UInt64(bitPattern: sqlite3_column_int64(rows, 3)))
-            guard record.revision <= revision else {
-                throw Problem(.internalError, "\(path) holds a record newer than itself: restore it from a copy")
+    var checksum: UInt64 {
+        var checksum = Checksum()
+        for word in [revision, floor, rows, sum] { checksum.add(word) }
+        return checksum.value
+    }
+}
+
+/// The open database with its statements.
+private struct Writer {
+    static let put = "INSERT INTO event VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+    static let state = "UPDATE state SET revision = ?1, floor = ?2, row_count = ?3, row_sum = ?4, checksum = ?5"
+
+    private let database: Database
+    private let pageBytes: Int
+    private let begin, put, remove, state, commit, rollback, pages, freePages: Statement
+    /// As of the last commit.
+    private var tally: Tally
+
+    /// Exclusive locking keeps the log's index in memory: no shared-memory file, one process.
+    init(opening path: String, tally: Tally, limits: StoreLimits) throws(DatabaseFailure) {
+        database = try Database(opening: path, .writing)
+        self.tally = tally
+        do throws(DatabaseFailure) {
+            try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+            try database.run("PRAGMA journal_size_limit = \(limits.logBytes * 4)")
+            guard try database.text("PRAGMA journal_mode") == "wal", try database.text("PRAGMA synchronous") == "2"
+            else {
+                throw DatabaseFailure(
+                    code: 0,
+                    problem: Problem(
+                        .internalError, "\(path) cannot be kept in WAL mode with full syncing on this file system"))
             }
-            records.append(record)
-        }
-        return (records, revision)
-    }
-
-    func commit(_ events: [StoreEvent]) throws(Problem) {
-        guard let last = events.last else { return }
-        do {
-            try step(begin)
-            for event in events {
-                switch event.kind {
-                case .put:
-                    let record = event.record
-                    try bind(put, 1, record.key)
-                    try bind(put, 2, record.bytes)
-                    try bind(put, 3, record.revision)
-                    try bind(put, 4, record.createRevision)
-                    try step(put)
-                case .delete:
-                    try bind(remove, 1, event.key)
-                    try step(remove)
-                }
-            }
-            try bind(advance, 1, last.revision)
-            try step(advance)
-            try step(commit)
+            let pageBytes = Int(try database.text("PRAGMA page_size") ?? "") ?? 4096
+            let most = limits.databaseBytes + limits.deletionBytes
+            try database.run("PRAGMA max_page_count = \(max(most / pageBytes, 1))")
+            self.pageBytes = pageBytes
+            pages = try database.statement("PRAGMA page_count")
+            freePages = try database.statement("PRAGMA freelist_count")
+            try database.run("PRAGMA wal_autocheckpoint = \(max(limits.logBytes / pageBytes, 1))")
+            begin = try database.statement("BEGIN IMMEDIATE")
+            put = try database.statement(Self.put)
+            remove = try database.statement("DELETE FROM event WHERE revision = ?1 RETURNING checksum")
+            state = try database.statement(Self.state)
+            commit = try database.statement("COMMIT")
+            rollback = try database.statement("ROLLBACK")
         } catch {
-            // Some failures have already undone the transaction.
-            if sqlite3_get_autocommit(handle) == 0 { sqlite3_step(rollback) }
-            sqlite3_reset(rollback)
+            database.close()
             throw error
         }
     }
 
+    mutating func commit(
+        _ events: [StoreEvent], deleting rows: ArraySlice<UInt64>, floor: UInt64
+    ) throws(DatabaseFailure) {
+        var next = tally
+        do throws(DatabaseFailure) {
+            try begin.run()
+            for event in events { next.add(try Self.write(event, with: put)) }
+            for row in rows {
+                try remove.bind(row)
+                if try remove.step() { next.remove(remove.number(0)) }
+                remove.reset()
+            }
+            next.revision = events.last?.revision ?? tally.revision
+            next.floor = floor
+            try Self.write(next, with: state)
+            try commit.run()
+        } catch {
+            // Some failures have already undone the transaction.
+            if database.isInTransaction { try? rollback.run() }
+            throw error
+        }
+        tally = next
+    }
+
+    /// Writes a row and returns its checksum.
+    static func write(_ event: StoreEvent, with put: Statement) throws(DatabaseFailure) -> UInt64 {
+        let record = event.record
+        let isDeletion: UInt64 = event.kind == .delete ? 1 : 0
+        let previous = event.previous?.revision ?? 0
+        func write(_ key: UnsafeRawBufferPointer, _ bytes: UnsafeRawBufferPointer) -> Result<UInt64, DatabaseFailure> {
+            let checksum = RecordContents.checksum(
+                [record.revision, isDeletion, record.createRevision, previous], key, bytes)
+            do throws(DatabaseFailure) {
+                try put.bind(record.revision, isDeletion, record.createRevision, previous)
+                try put.bind(checksum, from: 7)
+                try put.run(text: key, at: 5, blob: bytes, at: 6)
+                return .success(checksum)
+            } catch {
+                return .failure(error)
+            }
+        }
+        var key = record.key
+        return try key.withUTF8 { key in
+            record.bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(key), $0) }
+        }.get()
+    }
+
+    static func write(_ tally: Tally, with state: Statement) throws(DatabaseFailure) {
+        try state.bind(tally.revision, tally.floor, tally.rows, tally.sum, tally.checksum)
+        try state.run()
+    }
+
+    func usedBytes() throws(DatabaseFailure) -> Int {
+        var count = 0
+        for (statement, sign) in [(pages, 1), (freePages, -1)] {
+            if try statement.step() { count += sign * Int(statement.number(0)) }
+            statement.reset()
+        }
+        return count * pageBytes
+    }
+
     func close() {
-        for statement in [begin, put, remove, advance, commit, rollback] { sqlite3_finalize(statement) }
-        sqlite3_close_v2(handle)
-    }
-
-    private func run(_ sql: String) throws(Problem) {
-        let code = sqlite3_exec(handle, sql, nil, nil, nil)
-        guard code == SQLITE_OK else { throw problem(code) }
-    }
-
-    /// The first column of the first row.
-    private func text(_ sql: String) throws(Problem) -> String? {
-        let row = try statement(sql)
-        defer { sqlite3_finalize(row) }
-        guard sqlite3_step(row) == SQLITE_ROW, let text = sqlite3_column_text(row, 0) else { return nil }
-        return String(cString: text)
-    }
-
-    private func statement(_ sql: String) throws(Problem) -> OpaquePointer? {
-        var statement: OpaquePointer?
-        let code = sqlite3_prepare_v2(handle, sql, -1, &statement, nil)
-        guard code == SQLITE_OK else { throw problem(code) }
-        return statement
-    }
-
-    private func step(_ statement: OpaquePointer?) throws(Problem) {
-        let code = sqlite3_step(statement)
-        let failure = code == SQLITE_DONE ? nil : problem(code)
-        sqlite3_reset(statement)
-        sqlite3_clear_bindings(statement)
-        if let failure { throw failure }
-    }
-
-    private func bind(_ statement: OpaquePointer?, _ index: Int32, _ text: String) throws(Problem) {
-        try check(sqlite3_bind_text(statement, index, text, -1, Self.copied))
-    }
-
-    private func bind(_ statement: OpaquePointer?, _ index: Int32, _ number: UInt64) throws(Problem) {
-        try check(sqlite3_bind_int64(statement, index, Int64(bitPattern: number)))
-    }
-
-    private func bind(_ statement: OpaquePointer?, _ index: Int32, _ bytes: [UInt8]) throws(Problem) {
-        if bytes.isEmpty {
-            try check(sqlite3_bind_zeroblob(statement, index, 0))
-        } else {
-            try check(sqlite3_bind_blob(statement, index, bytes, Int32(clamping: bytes.count), Self.copied))
-        }
-    }
-
-    private func check(_ code: Int32) throws(Problem) {
-        guard code == SQLITE_OK else { throw problem(code) }
-    }
-
-    private func problem(_ code: Int32) -> Problem {
-        .file(path, code, String(cString: sqlite3_errmsg(handle)))
-    }
-}
-
-extension Problem {
-    /// What SQLite's result code means to whoever runs the program.
-    fileprivate static func file(_ path: String, _ code: Int32, _ words: String) -> Problem {
-        switch code & 0xFF {
-        case SQLITE_FULL:
-            Problem(
-                .storageReadOnly,
-                "\(path): the disk is full or the store has reached its size limit; nothing was written: "
-                    + "free some space")
-        case SQLITE_CORRUPT, SQLITE_NOTADB:
-            Problem(.internalError, "\(path) is damaged (\(words)): restore it from a copy")
-        case SQLITE_BUSY:
-            Problem(.serviceUnavailable, "\(path) is open in another program: close it there")
-        default:
-            Problem(.internalError, "\(path): \(words) (SQLite \(code)); nothing was written")
-        }
+        for statement in [begin, put, remove, state, commit, rollback, pages, freePages] { statement.finish() }
+        database.close()
     }
 }

@@ -19,6 +19,8 @@ package final class Store: Sendable {
     private let file: RecordFile
     private let view: Mutex<StoreView>
     private let queue: Mutex<Queue>
+    /// Rows of forgotten history that are still in the file; the committer's own.
+    private let obsolete: Mutex<[UInt64]>
     private let observers = Mutex<[@Sendable ([StoreEvent]) -> Void]>([])
     /// The one thread that touches the file after opening; commits block it and nobody else.
     private let committer = DispatchQueue(label: "mangrove.store.committer")
@@ -31,23 +33,27 @@ package final class Store: Sendable {
         at directory: String, limits: StoreLimits = .init(), logger: Logger
     ) throws(Problem) -> Store {
         let place = try StoreDirectory(opening: directory)
-        let file = try RecordFile(opening: place.database, limits: limits)
-        let (records, revision) = try file.load()
-        logger.info("store opened", metadata: ["records": "\(records.count)", "revision": "\(revision)"])
-        return Store(
-            directory: place, file: file, view: StoreView(revision: revision, records: records, limits: limits),
-            limits: limits, logger: logger)
+        let contents = try RecordContents(reading: place.database, limits: limits)
+        let file = try RecordFile(opening: place.database, holding: contents, limits: limits)
+        logger.info(
+            "store opened",
+            metadata: [
+                "records": "\(contents.records.count)", "revision": "\(contents.history.newest)",
+                "history": "\(contents.history.count)",
+            ])
+        return Store(directory: place, file: file, contents: contents, limits: limits, logger: logger)
     }
 
     private init(
-        directory: StoreDirectory, file: RecordFile, view: StoreView, limits: StoreLimits, logger: Logger
+        directory: StoreDirectory, file: RecordFile, contents: RecordContents, limits: StoreLimits, logger: Logger
     ) {
         self.directory = directory
         self.file = file
         self.limits = limits
         self.logger = logger
-        queue = Mutex(Queue(revision: view.revision, limits: limits))
-        self.view = Mutex(view)
+        queue = Mutex(Queue(revision: contents.history.newest, limits: limits))
+        view = Mutex(StoreView(records: contents.records, history: contents.history))
+        obsolete = Mutex(contents.obsolete)
     }
 
     /// The revision of the newest committed write.
@@ -63,8 +69,8 @@ package final class Store: Sendable {
     package func page(
         prefix: String, after: String? = nil, limit: Int? = nil, at revision: UInt64? = nil
     ) throws(Problem) -> Page {
-        let moment = try view.withLock { view throws(Problem) in try view.moment(at: revision, prefix: prefix) }
-        return moment.page(prefix: prefix, after: after, limit: limit)
+        let view = view.withLock { $0 }
+        return try view.moment(at: revision, prefix: prefix).page(prefix: prefix, after: after, limit: limit)
     }
 
     /// The committed events of a prefix after a revision, at most `limit`, and the revision up to which they are
@@ -72,10 +78,9 @@ package final class Store: Sendable {
     package func events(
         after revision: UInt64, prefix: String, limit: Int
     ) throws(Problem) -> (events: [StoreEvent], upTo: UInt64) {
-        try view.withLock { view throws(Problem) in
-            guard revision <= view.revision else { throw .tooNew(revision, current: view.revision) }
-            return try view.history.after(revision, prefix: prefix, limit: limit)
-        }
+        let history = view.withLock { $0.history }
+        guard revision <= history.newest else { throw .tooNew(revision, current: history.newest) }
+        return try history.after(revision, prefix: prefix, limit: limit)
     }
 
     /// Creates a key. `encode` gets the revision that the value will have; it runs under the lock of the writers.
@@ -110,7 +115,7 @@ package final class Store: Sendable {
     /// Commits what was accepted, refuses what comes later, and lets go of the file and the directory's lock. Reads
     /// go on.
     package func close() {
-        queue.withLock { $0.closed() }
+        queue.withLock { $0.closed(.storeClosed) }
         committer.sync {
             file.close()
             directory.unlock()
@@ -135,18 +140,55 @@ package final class Store: Sendable {
         while let batch = queue.withLock({ $0.committerReady() }) {
             let events = batch.map(\.event)
             do {
-                try file.commit(events)
+                try commit(events, deleting: events.count * 2 + limits.compactedRows)
             } catch {
-                let failed = queue.withLock { $0.batchFailed() }
-                logger.error("commit failed", metadata: ["writes": "\(failed.count)", "problem": "\(error.message)"])
-                for write in failed { write.ticket.resume(returning: .failure(.refused(error))) }
+                fail(error)
                 continue
             }
-            view.withLock { $0.committed(events) }
+            let forgotten = view.withLock { $0.committed(events) }
+            obsolete.withLock { $0 += forgotten }
+            makeRoom()
             for observer in observers.withLock({ $0 }) { observer(events) }
             for write in queue.withLock({ $0.batchCommitted() }) {
                 write.ticket.resume(returning: .success(write.event.record))
             }
         }
+    }
+
+    /// Writes the events, and deletes some of what history has forgotten on the way: so the file is compacted without
+    /// a sync of its own, a little more with each commit than the commit adds.
+    private func commit(_ events: [StoreEvent], deleting most: Int) throws(DatabaseFailure) {
+        let rows = obsolete.withLock { $0.prefix(most) }
+        try file.commit(events, deleting: rows, floor: view.withLock { $0.history.floor })
+        obsolete.withLock { $0.removeFirst(rows.count) }
+    }
+
+    /// A store over its size limit takes deletions only; it forgets most of its history, so that they free what they
+    /// delete.
+    private func makeRoom() {
+        let isFull = queue.withLock { $0.isFull }
+        guard let used = file.usedBytes, isFull || used > limits.databaseBytes else { return }
+        if !isFull { logger.error("the store is full", metadata: ["bytes": "\(used)"]) }
+        let forgotten = view.withLock {
+            $0.shrinkHistory(events: limits.fullHistoryEvents, bytes: limits.databaseBytes / limits.fullHistoryEvents)
+        }
+        obsolete.withLock { $0 += forgotten }
+        do {
+            while obsolete.withLock({ !$0.isEmpty }) { try commit([], deleting: limits.batchWrites) }
+        } catch {
+            logger.error("old history cannot be deleted", metadata: ["problem": "\(error.problem.message)"])
+        }
+        let stillFull = (file.usedBytes ?? 0) > limits.databaseBytes
+        queue.withLock { $0.sizeChanged(isFull: stillFull) }
+    }
+
+    private func fail(_ failure: DatabaseFailure) {
+        let problem = failure.isFatal ? Problem.storeFailed(failure.problem.message) : failure.problem
+        let failed = queue.withLock { queue in
+            if failure.isFatal { queue.closed(problem) }
+            return queue.batchFailed()
+        }
+        logger.error("commit failed", metadata: ["writes": "\(failed.count)", "problem": "\(problem.message)"])
+        for write in failed { write.ticket.resume(returning: .failure(.refused(problem))) }
     }
 }

@@ -8,7 +8,7 @@ import Synchronization
 /// SQLite keeps next to it.
 final class StoreDirectory: Sendable {
     static let formatName = "mangrove-store"
-    static let formatVersion = 1
+    static let formatVersion = 2
 
     let path: String
     var database: String { path + "/store.db" }
@@ -69,39 +69,52 @@ final class StoreDirectory: Sendable {
         return descriptor
     }
 
+    /// Refuses what this program did not write, and finishes what it was killed in the middle of making.
     private static func checkFormat(_ directory: String) throws(Problem) {
         let path = directory + "/format"
-        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            guard errno == ENOENT else { throw .file("open", path, errno) }
-            guard access(directory + "/store.db", F_OK) != 0 else {
-                throw Problem(
-                    .internalError,
-                    "\(directory) has a store.db but no file \"format\": it cannot be told who wrote it")
-            }
-            return try writeFormat(directory)
+        var descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        if descriptor < 0, errno == ENOENT {
+            try makeFiles(in: directory, records: [], revision: 0)
+            descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
         }
+        guard descriptor >= 0 else { throw .file("open", path, errno) }
         defer { Glibc.close(descriptor) }
         let words = text(of: descriptor).split(whereSeparator: \.isWhitespace)
         guard words.count == 2, words[0] == formatName, let version = Int(words[1]), version > 0 else {
             throw Problem(
-                .internalError, "\(path) does not name a store format: \(directory) was not written by Mangrove")
+                .internalError,
+                "\(path) does not name a store format: \(directory) was not written by Mangrove, and has been left "
+                    + "untouched")
         }
-        guard version <= formatVersion else {
+        if version > formatVersion { throw .newerFormat(directory, version) }
+        guard version == formatVersion else {
             throw Problem(
                 .internalError,
-                "\(directory) was written by a newer Mangrove (store format \(version), this program reads up to "
-                    + "\(formatVersion)); it has been left untouched: use the newer program")
+                "\(directory) was written by a Mangrove of before its first release (store format \(version)); it has "
+                    + "been left untouched: use another directory, or `mangrove reset`")
         }
     }
 
-    /// Writes the format so that it is either whole or not there, and makes the empty database file.
-    private static func writeFormat(_ directory: String) throws(Problem) {
+    /// Makes the files of a store that holds these records: the database first, the format last, so that a directory
+    /// with a format is whole.
+    static func makeFiles(in directory: String, records: [Record], revision: UInt64) throws(Problem) {
         let path = directory + "/format"
+        guard access(directory + "/store.db", F_OK) != 0 || access(path + ".new", F_OK) == 0 else {
+            throw Problem(
+                .internalError,
+                "\(directory) has a store.db but no file \"format\": it cannot be told who wrote it, and it has been "
+                    + "left untouched")
+        }
         let bytes = Array("\(formatName) \(formatVersion)\n".utf8)
         try create(path + ".new") { descriptor in write(descriptor, bytes, bytes.count) == bytes.count }
+        try sync(directory)
+        try RecordFile.create(at: directory + "/store.db", records: records, revision: revision)
+        try sync(directory)
         guard rename(path + ".new", path) == 0 else { throw .file("rename", path + ".new", errno) }
-        try create(directory + "/store.db") { _ in true }
+        try sync(directory)
+    }
+
+    private static func sync(_ directory: String) throws(Problem) {
         let descriptor = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .file("open", directory, errno) }
         defer { Glibc.close(descriptor) }

@@ -2,37 +2,51 @@
 
 import Objects
 
-/// The committed state in memory.
+/// The committed state in memory. A copy is cheap, and is one moment for ever.
 struct StoreView: Sendable {
     private(set) var revision: UInt64
     private(set) var index: RecordIndex
     private(set) var history: History
 
-    init(revision: UInt64, records: [Record], limits: StoreLimits) {
-        self.revision = revision
+    init(records: [Record], history: History) {
+        revision = history.newest
         index = RecordIndex(records)
-        history = History(after: revision, limits: limits)
+        self.history = history
     }
 
-    /// Takes in the events of one commit, in order.
-    mutating func committed(_ events: [StoreEvent]) {
+    /// Takes in the events of one commit, in order. Returns the rows of the file that nothing needs any more.
+    mutating func committed(_ events: [StoreEvent]) -> [UInt64] {
+        var obsolete: [UInt64] = []
         for event in events {
             switch event.kind {
             case .put: index.put(event.record)
             case .delete: index.remove(event.key)
             }
-            history.append(event)
+            for forgotten in history.append(event) { obsolete += forgotten.obsoleteRows }
             revision = event.revision
         }
+        return obsolete
     }
 
-    /// What a page at a revision is read from: a copy of the index, and how the records differed then.
+    /// Forgets all but the latest events. Returns the rows of the file that nothing needs any more.
+    mutating func shrinkHistory(events: Int, bytes: Int) -> [UInt64] {
+        history.shrink(events: events, bytes: bytes).flatMap(\.obsoleteRows)
+    }
+
+    /// What a page at a revision is read from: the index, and how the records differed then.
     func moment(at revision: UInt64?, prefix: String) throws(Problem) -> Moment {
         guard let revision, revision != self.revision else {
             return Moment(revision: self.revision, index: index, then: [:])
         }
         guard revision < self.revision else { throw .tooNew(revision, current: self.revision) }
         return Moment(revision: revision, index: index, then: try history.changes(since: revision, prefix: prefix))
+    }
+}
+
+extension StoreEvent {
+    /// Once this event is forgotten nobody can ask for what it replaced, nor for the final state of a deleted record.
+    var obsoleteRows: [UInt64] {
+        (previous.map { [$0.revision] } ?? []) + (kind == .delete ? [revision] : [])
     }
 }
 

@@ -13,6 +13,11 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
         case create(String, encode: @Sendable (UInt64) -> [UInt8])
         case update(String, expecting: UInt64, encode: @Sendable (UInt64) -> [UInt8])
         case delete(String, expecting: UInt64?, encode: @Sendable (Record, UInt64) -> [UInt8])
+
+        var isDeletion: Bool {
+            if case .delete = self { return true }
+            return false
+        }
     }
 
     struct Write: Sendable {
@@ -35,7 +40,9 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
     /// The latest state of keys with writes that are not yet committed, and the revision that made it.
     private var pending: [String: (record: Record?, revision: UInt64)] = [:]
     private var isCommitterRunning = false
-    private var isClosed = false
+    private(set) var isFull = false
+    /// Why no write is taken any more.
+    private var refusal: Problem?
 
     init(revision: UInt64, limits: StoreLimits) {
         committedRevision = revision
@@ -45,11 +52,12 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
 
     /// A writer asks. `committed` looks up the published state.
     mutating func requested(_ change: Change, ticket: Ticket, committed: (String) -> Record?) -> Decision {
-        if isClosed { return .refused(.refused(.storeClosed)) }
+        if let refusal { return .refused(.refused(refusal)) }
         let count = waiting.count + committing.count
         guard count < limits.waitingWrites, pendingBytes < limits.waitingBytes else {
             return .refused(.refused(.storeBusy(count)))
         }
+        if isFull, !change.isDeletion { return .refused(.refused(.storeFull(limits.databaseBytes))) }
         switch event(for: change, committed: committed) {
         case .failure(let failure): return .refused(failure)
         case .success(let event):
@@ -105,8 +113,11 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
         return writes
     }
 
+    /// The store has come to be over its size limit, or under it again. While it is over, only deletions are taken.
+    mutating func sizeChanged(isFull: Bool) { self.isFull = isFull }
+
     /// No write is taken from now on; those accepted are still committed.
-    mutating func closed() { isClosed = true }
+    mutating func closed(_ why: Problem) { refusal = refusal ?? why }
 
     private func event(
         for change: Change, committed: (String) -> Record?

@@ -10,6 +10,10 @@ package struct WatchLimits: Sendable {
     package var cursors = 10_000
     /// Events in one batch.
     package var batchEvents = 256
+    /// Bytes of values in one batch; one event always fits.
+    package var batchBytes = 1 << 20
+    /// Batches that are kept for others who stand at the same place.
+    package var sharedBatches = 16
 
     package init() {}
 }
@@ -19,12 +23,12 @@ package struct WatchLimits: Sendable {
 /// There is one ring of events for all, the store's history; a watch is a place in it. Writers never wait for a
 /// watch: one that falls off the ring is cut with `Expired` (410) and has to list again.
 package final class Hub: Sendable {
-    private let store: Store
+    private let source: BatchSource
     private let limits: WatchLimits
     private let waiters: Waiters
 
     package init(store: Store, limits: WatchLimits = .init()) {
-        self.store = store
+        source = BatchSource(store: store, limits: limits)
         self.limits = limits
         let waiters = Waiters(revision: store.revision)
         self.waiters = waiters
@@ -36,13 +40,11 @@ package final class Hub: Sendable {
     /// Throws `Expired` when events after that revision are no longer remembered, `TooManyRequests` over the limit of
     /// cursors.
     package func watch(prefix: String, from revision: UInt64) throws(Problem) -> Cursor {
-        _ = try store.events(after: revision, prefix: prefix, limit: 0)
+        try source.check(revision)
         guard let number = waiters.cursorOpened(limit: limits.cursors) else {
             throw Problem(.tooManyRequests, "\(limits.cursors) watches are open: close some")
         }
-        return Cursor(
-            number: number, prefix: prefix, revision: revision, store: store, waiters: waiters,
-            batchEvents: limits.batchEvents)
+        return Cursor(number: number, prefix: prefix, revision: revision, source: source, waiters: waiters)
     }
 
     /// How many watches have handed out everything and wait.
@@ -56,19 +58,15 @@ package final class Hub: Sendable {
 package final class Cursor: Sendable {
     private let number: UInt64
     private let prefix: String
-    private let store: Store
+    private let source: BatchSource
     private let waiters: Waiters
-    private let batchEvents: Int
     private let position: Mutex<UInt64>
 
-    fileprivate init(
-        number: UInt64, prefix: String, revision: UInt64, store: Store, waiters: Waiters, batchEvents: Int
-    ) {
+    fileprivate init(number: UInt64, prefix: String, revision: UInt64, source: BatchSource, waiters: Waiters) {
         self.number = number
         self.prefix = prefix
-        self.store = store
+        self.source = source
         self.waiters = waiters
-        self.batchEvents = batchEvents
         position = Mutex(revision)
     }
 
@@ -77,73 +75,55 @@ package final class Cursor: Sendable {
     /// Everything of the prefix up to this revision has been handed out: what a bookmark says.
     package var revision: UInt64 { position.withLock { $0 } }
 
-    /// The next events, waiting until there are some. One task at a time.
+    /// The next events, waiting until there are some or the deadline has come. One task at a time.
     ///
-    /// Returns none only when the task was cancelled; the cursor is good for another call then. Throws `Expired` when
-    /// the caller was so slow that events it has not seen are forgotten.
-    package func next() async throws(Problem) -> [StoreEvent] {
+    /// Returns nil only when the deadline came first or the task was cancelled; the cursor is good for another call
+    /// then. Throws `Expired` when the caller was so slow that events it has not seen are forgotten.
+    package func next(until deadline: ContinuousClock.Instant? = nil) async throws(Problem) -> EventBatch? {
         while true {
             if waiters.isClosed { throw Problem(.serviceUnavailable, "the server is shutting down") }
-            let start = revision
-            let (events, upTo) = try store.events(after: start, prefix: prefix, limit: batchEvents)
-            position.withLock { $0 = upTo }
-            if !events.isEmpty { return events }
-            if Task.isCancelled { return [] }
-            let nothingUpTo = await waiters.wait(number, prefix: prefix, seen: upTo)
+            let batch = try source.batch(of: prefix, after: revision)
+            position.withLock { $0 = batch.upTo }
+            if !batch.events.isEmpty { return batch }
+            if Task.isCancelled { return nil }
+            if let deadline, ContinuousClock.now >= deadline { return nil }
+            let nothingUpTo = await waiters.wait(number, prefix: prefix, seen: batch.upTo, until: deadline)
             position.withLock { $0 = max($0, nothingUpTo) }
         }
     }
 }
 
-/// The waiting cursors of a hub; apart from it, so that the store does not hold the hub that holds the store.
-private final class Waiters: Sendable {
-    private typealias Machine = HubMachine<CheckedContinuation<UInt64, Never>>
+/// Reads the store's history in batches, each once for all who stand at the same place.
+private final class BatchSource: Sendable {
+    private let store: Store
+    private let limits: WatchLimits
+    private let recent: Mutex<RecentBatches>
 
-    private let machine: Mutex<Machine>
-    private let cursors = Mutex<(alive: Int, numbers: UInt64)>((0, 0))
+    init(store: Store, limits: WatchLimits) {
+        self.store = store
+        self.limits = limits
+        recent = Mutex(RecentBatches(limit: limits.sharedBatches))
+    }
 
-    init(revision: UInt64) { machine = Mutex(Machine(revision: revision)) }
+    /// Throws when a watch cannot start from a revision.
+    func check(_ revision: UInt64) throws(Problem) { _ = try store.events(after: revision, prefix: "", limit: 0) }
 
-    var waiting: Int { machine.withLock { $0.waiting } }
-    var isClosed: Bool { machine.withLock { $0.isClosed } }
-
-    func cursorOpened(limit: Int) -> UInt64? {
-        cursors.withLock { cursors in
-            guard cursors.alive < limit else { return nil }
-            cursors.alive += 1
-            cursors.numbers += 1
-            return cursors.numbers
+    func batch(of prefix: String, after revision: UInt64) throws(Problem) -> EventBatch {
+        // A batch that is kept does not keep a watch alive that fell off the ring: the ring's end decides for all alike.
+        if let batch = recent.withLock({ $0.batch(of: prefix, after: revision) }), revision >= store.oldestRevision {
+            return batch
         }
-    }
-
-    func cursorClosed() { cursors.withLock { $0.alive -= 1 } }
-
-    func wait(_ cursor: UInt64, prefix: String, seen: UInt64) async -> UInt64 {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { waker in
-                let wake = machine.withLock { machine in
-                    // A cancellation from before this moment found nobody waiting; one from now on will.
-                    Task.isCancelled
-                        ? Machine.Wake(waker: waker, nothingUpTo: seen)
-                        : machine.cursorWaited(cursor, prefix: prefix, seen: seen, waker: waker)
-                }
-                resume(wake)
-            }
-        } onCancel: {
-            resume(machine.withLock { $0.waitCancelled(cursor) })
+        var (events, upTo) = try store.events(after: revision, prefix: prefix, limit: limits.batchEvents)
+        if events.isEmpty { return EventBatch(events: [], upTo: upTo) }
+        var bytes = 0
+        if let end = events.firstIndex(where: {
+            bytes += $0.record.bytes.count
+            return bytes > limits.batchBytes
+        }) {
+            events.removeSubrange(max(end, 1)...)
+            upTo = events.last?.revision ?? upTo
         }
-    }
-
-    func committed(_ events: [StoreEvent]) {
-        for wake in machine.withLock({ $0.committed(events) }) { resume(wake) }
-    }
-
-    func close() {
-        for wake in machine.withLock({ $0.closed() }) { resume(wake) }
-    }
-
-    private func resume(_ wake: Machine.Wake?) {
-        guard let wake else { return }
-        wake.waker.resume(returning: wake.nothingUpTo)
+        let batch = EventBatch(events: events, upTo: upTo)
+        return recent.withLock { $0.keep(batch, of: prefix, after: revision) }
     }
 }

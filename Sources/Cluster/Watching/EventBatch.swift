@@ -1,0 +1,56 @@
+// Events that were read together, shared by every watch that stands at the same place.
+
+import Storage
+import Synchronization
+
+/// The events of one prefix between two revisions, and the forms that they have been encoded in.
+package final class EventBatch: Sendable {
+    package let events: [StoreEvent]
+    /// Everything of the prefix up to this revision is in this batch or came before it.
+    package let upTo: UInt64
+    private let encodings = Mutex<[String: [UInt8]]>([:])
+
+    package init(events: [StoreEvent], upTo: UInt64) {
+        self.events = events
+        self.upTo = upTo
+    }
+
+    /// The events as bytes: made once for all who ask for the same form. `form` names everything that the bytes depend on
+    /// besides the events.
+    package func encoded(as form: String, _ encode: ([StoreEvent]) throws -> [UInt8]) rethrows -> [UInt8] {
+        try encodings.withLock { encodings in
+            if let bytes = encodings[form] { return bytes }
+            let bytes = try encode(events)
+            encodings[form] = bytes
+            return bytes
+        }
+    }
+}
+
+/// The batches that were read last. A thousand watches of one prefix that a commit wakes read it once.
+struct RecentBatches: Sendable {
+    private struct Place: Hashable {
+        let prefix: String
+        let after: UInt64
+    }
+
+    private let limit: Int
+    private var batches: [Place: EventBatch] = [:]
+    private var order: [Place] = []
+
+    init(limit: Int) { self.limit = limit }
+
+    func batch(of prefix: String, after revision: UInt64) -> EventBatch? {
+        batches[Place(prefix: prefix, after: revision)]
+    }
+
+    /// Keeps a batch, or returns the one of another reader who was faster: all go on from the same place then.
+    mutating func keep(_ batch: EventBatch, of prefix: String, after revision: UInt64) -> EventBatch {
+        let place = Place(prefix: prefix, after: revision)
+        if let other = batches[place] { return other }
+        if order.count >= limit { batches[order.removeFirst()] = nil }
+        order.append(place)
+        batches[place] = batch
+        return batch
+    }
+}
