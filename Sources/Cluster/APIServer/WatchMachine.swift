@@ -12,6 +12,8 @@ struct WatchMachine: Sendable {
     let served: ServedResource
     let options: ListOptions
     let presentation: Presentation
+    /// Names what the bytes of an event depend on besides the event; nil where they depend on the watch itself.
+    private let sharedForm: String?
     /// Columns go with the first table only.
     private var hasSentColumns = false
 
@@ -19,6 +21,13 @@ struct WatchMachine: Sendable {
         self.served = served
         self.options = options
         self.presentation = presentation
+        if case .table = presentation.representation {
+            sharedForm = nil
+        } else {
+            sharedForm =
+                options.hasSelector
+                ? nil : "\(served.resource.apiVersion) \(served.resource.plural) \(presentation)"
+        }
     }
 
     /// The line of an object that was there when the watch began; nil when it is not selected.
@@ -64,13 +73,6 @@ struct WatchMachine: Sendable {
             if let line = try happened(event, now: now) { lines.append(contentsOf: line) }
         }
         return lines
-    }
-
-    /// Names what the bytes of an event depend on besides the event; nil where they depend on the watch itself.
-    private var sharedForm: String? {
-        if options.hasSelector { return nil }
-        if case .table = representation { return nil }
-        return "\(served.resource.apiVersion) \(served.resource.plural) \(representation)"
     }
 
     /// Everything up to `revision` has been sent; the first one after the initial events says so.
