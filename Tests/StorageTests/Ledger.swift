@@ -122,13 +122,19 @@ struct Ledger {
         return faults
     }
 
-    private func state(at revision: UInt64) -> [String: (revision: UInt64, created: UInt64)] {
-        var state: [String: (revision: UInt64, created: UInt64)] = [:]
-        for (index, write) in writes.prefix(Int(revision)).enumerated() {
-            let revision = UInt64(index) + 1
+    private typealias State = [String: (revision: UInt64, created: UInt64)]
+
+    private func state(at revision: UInt64) -> State {
+        var state: State = [:]
+        apply(1..<(revision + 1), to: &state)
+        return state
+    }
+
+    private func apply(_ revisions: Range<UInt64>, to state: inout State) {
+        for revision in revisions {
+            let write = writes[Int(revision) - 1]
             state[write.key] = write.isDeletion ? nil : (revision, state[write.key]?.created ?? revision)
         }
-        return state
     }
 
     /// Each watcher saw every event of its prefix after the place it began at, once and in order.
@@ -173,9 +179,13 @@ struct Ledger {
     /// Each list shows one moment, whatever was written while its pages were turned.
     private func pageFaults(_ lines: [[String]]) -> [String] {
         var faults: [String] = []
-        for line in lines where line[0] == "page" {
-            let revision = UInt64(line[1]) ?? 0
-            let expected = state(at: revision).filter { $0.key.hasPrefix(line[2]) }
+        var state: State = [:]
+        var reached: UInt64 = 0
+        let pages = lines.filter { $0[0] == "page" }.map { (revision: UInt64($0[1]) ?? 0, line: $0) }
+        for (revision, line) in pages.sorted(by: { $0.revision < $1.revision }) {
+            apply(reached + 1..<revision + 1, to: &state)
+            reached = revision
+            let expected = state.filter { $0.key.hasPrefix(line[2]) }
             let wanted = expected.keys.sorted().map { "\($0)=\(expected[$0]?.revision ?? 0)" }
             if Array(line.dropFirst(3)) != wanted { faults.append("a list of \(line[2]) at revision \(revision) is wrong") }
         }
