@@ -40,7 +40,7 @@ let rooms: [Target] = [
          uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client", "Reconciling",
          "Controllers", "Scheduling", "RemoteStreams", "ContainerRuntimes", "PodNetwork", "NodeAgent", "Catalogue", "NacosServer",
          "DNSServer", "RegistrySync", "Rollouts",
-         parts: .httpTypes, .nio, .unixSignals, .log),
+         parts: .crypto, .httpTypes, .nio, .unixSignals, .log),
     room("Commands", uses: "Formats", "Objects", "Access", "Client", "ContainerRuntimes", "PodNetwork", "Platform",
          parts: .argumentParser, .nio, .log),
     .target(name: "CLinux", path: "Sources/Cluster/CLinux", exclude: ["README.md"]),

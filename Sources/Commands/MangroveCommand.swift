@@ -1,4 +1,4 @@
-// The command line: `mangrove up | status | down | reset | version`.
+// The command line: `mangrove up | status | down | reset | backup | restore | version`.
 
 import ArgumentParser
 import Objects
@@ -13,7 +13,8 @@ package struct MangroveCommand: AsyncParsableCommand {
             Shell completion: mangrove --generate-completion-script bash|zsh|fish
             """,
         version: Version.text,
-        subcommands: [UpCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, VersionCommand.self])
+        subcommands: [UpCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, BackupCommand.self, RestoreCommand.self,
+            VersionCommand.self])
 
     package init() {}
 

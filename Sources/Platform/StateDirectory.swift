@@ -31,17 +31,17 @@ package enum StateDirectory {
             try await ServiceProxy.remove(serviceCIDR: defaults.serviceCIDR)
             try await HostAddresses(defaults.serviceAddresses).remove()
         }
-        try removeTree(path)
+        try remove(path)
     }
 
     /// Deletes a folder and what is in it, without following links.
-    private static func removeTree(_ path: String) throws(Problem) {
+    static func remove(_ path: String) throws(Problem) {
         for name in names(in: path) {
             let inside = path + "/" + name
             var information = stat()
             guard lstat(inside, &information) == 0 else { continue }
             if information.st_mode & S_IFMT == S_IFDIR {
-                try removeTree(inside)
+                try remove(inside)
             } else {
                 unlink(inside)
             }
@@ -51,7 +51,7 @@ package enum StateDirectory {
         }
     }
 
-    private static func names(in path: String) -> [String] {
+    static func names(in path: String) -> [String] {
         guard let folder = opendir(path) else { return [] }
         defer { closedir(folder) }
         var names: [String] = []

@@ -73,6 +73,7 @@ extension KubernetesAPI {
             return answer
         case .issuerConfiguration: return issuerDocument("application/json") { $0.configurationDocument }
         case .issuerKeys: return issuerDocument("application/jwk-set+json") { $0.keysDocument }
+        case .snapshot: return try snapshot()
         case .resource, .unknown: return .missingPath
         }
     }

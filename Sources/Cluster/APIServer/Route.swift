@@ -23,6 +23,8 @@ enum Route: Sendable, Hashable {
     /// `/openid/v1/jwks`
     case issuerKeys
     case resource(ResourcePath)
+    /// `/mangrove.dev/snapshot`
+    case snapshot
     case unknown
 
     init(path: Substring) {
@@ -33,6 +35,7 @@ enum Route: Sendable, Hashable {
         case "livez", "readyz", "healthz": self = .health(parts[0])
         case ".well-known" where parts == [".well-known", "openid-configuration"]: self = .issuerConfiguration
         case "openid" where parts == ["openid", "v1", "jwks"]: self = .issuerKeys
+        case "mangrove.dev" where parts.dropFirst() == ["snapshot"]: self = .snapshot
         case "openapi": self = Route.openAPI(Array(parts.dropFirst()))
         case "api": self = Route.api(Array(parts.dropFirst()))
         case "apis": self = Route.apis(Array(parts.dropFirst()))

@@ -44,6 +44,12 @@ package final class Store: Sendable {
         return Store(directory: place, file: file, contents: contents, limits: limits, logger: logger)
     }
 
+    /// Makes a directory that holds these records, whole or not at all, for `open` to begin from at this revision.
+    package static func make(at directory: String, holding records: [Record], revision: UInt64) throws(Problem) {
+        try StoreDirectory.make(directory)
+        try StoreDirectory.makeFiles(in: directory, records: records, revision: revision)
+    }
+
     private init(
         directory: StoreDirectory, file: RecordFile, contents: RecordContents, limits: StoreLimits, logger: Logger
     ) {

@@ -34,12 +34,16 @@ final class StoreDirectory: Sendable {
     /// Lets another process open the directory.
     func unlock() {
         lock.withLock { descriptor in
-            if let open = descriptor { Glibc.close(open) }
+            if let open = descriptor {
+                // Closing is not enough: a process that is being started elsewhere may share the descriptor until its exec.
+                flock(open, LOCK_UN)
+                Glibc.close(open)
+            }
             descriptor = nil
         }
     }
 
-    private static func make(_ path: String) throws(Problem) {
+    static func make(_ path: String) throws(Problem) {
         var made = path.hasPrefix("/") ? "" : "."
         for part in path.split(separator: "/") {
             made += "/" + part
