@@ -14,6 +14,7 @@ import Objects
 package final class APIListener: Sendable {
     private let api: KubernetesAPI
     private let authenticator: Authenticator
+    private let certificates = ClientCertificates()
     private let tls: TLSConfiguration
     private let host: String
     private let port: Int
@@ -95,9 +96,12 @@ package final class APIListener: Sendable {
 
     private func answer(to request: Request, _ channel: any Channel) async -> APIAnswer {
         do {
-            let certificate = try await peerCertificate(of: channel)
-            let identity = try api.identify(
-                by: authenticator, certificate: certificate, authorization: request.headers[.authorization])
+            let certified = try await certificates.identity(of: channel) {
+                try api.identify(by: authenticator, certificate: $0, authorization: nil)
+            }
+            let identity =
+                try certified
+                ?? api.identify(by: authenticator, certificate: nil, authorization: request.headers[.authorization])
             // A GET's body is left alone: for a stream it is what tells that the client has gone.
             let body = request.method == .get || request.method == .head ? [] : try await read(request.body)
             return await api.handle(request.head, body: body, identity: identity)
@@ -117,16 +121,5 @@ package final class APIListener: Sendable {
             }
         }
         return bytes
-    }
-
-    /// The verified client certificate as DER; of an HTTP/2 stream it is its connection's.
-    private func peerCertificate(of channel: any Channel) async throws -> [UInt8]? {
-        let own = channel.nioSSL_peerCertificate()
-        let parent = channel.parent
-        let found = own.flatMapError { error in
-            parent?.nioSSL_peerCertificate() ?? channel.eventLoop.makeFailedFuture(error)
-        }
-        let certificate = try await found.get()
-        return try certificate?.toDERBytes()
     }
 }

@@ -125,7 +125,7 @@ package final class KubernetesAPI: Sendable {
     private func object(_ call: APICall) async throws -> APIAnswer {
         switch call.request.method {
         case .get where call.query.flag("watch"): return try await watch(call)
-        case .get, .head: return try call.answer(with: try existing(call).object, api: self)
+        case .get, .head: return try shown(call)
         case .put: return try await update(call)
         case .patch: return try await patch(call)
         case .delete: return try await delete(call)
