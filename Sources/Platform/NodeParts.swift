@@ -14,6 +14,7 @@ import PodNetwork
 struct NodeParts: Sendable {
     let services: [Parts.Service]
     let logs: PodLogs
+    let meter: UsageMeter
     let agent: Kubelet
     let dns: ClusterDNS
 
@@ -47,9 +48,12 @@ struct NodeParts: Sendable {
             clusterDomain: configuration.clusterDomain, logger: logger)
         logs = PodLogs(directory: directory + "/node/logs")
         self.agent = agent
+        let meter = UsageMeter(runtime: runtime, logger: logger)
+        self.meter = meter
         services = [
             .init(name: "service proxy") { try await proxy.run() },
             .init(name: "node agent") { try await agent.run() },
+            .init(name: "usage meter") { try await meter.run() },
         ]
     }
 

@@ -41,14 +41,17 @@ struct Parts: Sendable {
             at: configuration.directory + "/pki", names: configuration.serverNames,
             now: APIEnvironment.system.now().secondsSinceEpoch)
         let authenticator = try Authenticator(credentials)
+        let usage = UsageRelay()
         let api = try KubernetesAPI(
-            store: store, hub: Hub(store: store), nodeAccess: logs, authenticator: authenticator, logger: logger)
+            store: store, hub: Hub(store: store), nodeAccess: logs, usageSource: usage, authenticator: authenticator,
+            logger: logger)
         self.api = api
         catalogue = ServiceCatalogue(sources: [.kubernetes])
         try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
         do throws(Problem) {
             let node = try await NodeParts(configuration: configuration, logger: logger) { Self.client($0, of: api) }
             logs.connect(node.logs, access: node.agent.access, client: Self.client("pod-logs", of: api))
+            usage.connect(node.meter, nodeName: configuration.nodeName)
             self.node = node
         } catch {
             node = nil
@@ -126,7 +129,9 @@ struct Parts: Sendable {
     private mutating func addReconcilers(authority: String, logger: Logger) {
         let catalogue = catalogue
         add("catalogue") { try await catalogue.run() }
-        let loops = ControlLoops(client: client("controllers"), rootCertificate: authority, logger: logger)
+        let volumes = node == nil ? nil : VolumeDirectory(path: configuration.directory + "/volumes")
+        let loops = ControlLoops(
+            client: client("controllers"), rootCertificate: authority, volumeStore: volumes, logger: logger)
         add("controllers") { try await loops.run() }
         let scheduler = Scheduler(client: client("scheduler"), logger: logger)
         add("scheduler") { try await scheduler.run() }

@@ -114,6 +114,74 @@ extension Object {
         }
     }
 
+    @Test func claimsOfAStatefulSetAreMadeWhereItsPodsGo() async throws {
+        try await TestCluster.run { cluster in
+            let templates: JSON = [
+                [
+                    "metadata": ["name": "data"],
+                    "spec": ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Gi"]]],
+                ]
+            ]
+            try await cluster.create(
+                .statefulSets, "db", workload("db", ["replicas": 1, "serviceName": "db", "volumeClaimTemplates": templates]))
+            try await cluster.until(.statefulSets, "db") { $0?.status["readyReplicas"] == 1 }
+            let claim = try await cluster.until(.persistentVolumeClaims, "data-db-0") { $0?.status["phase"] == "Bound" }
+            let name = claim?.spec["volumeName"]?.string ?? ""
+            #expect(claim?.spec["storageClassName"] == "local-path")
+            let volume = try await cluster.until(.persistentVolumes, name) { $0?.status["phase"] == "Bound" }
+            #expect(volume?.spec["hostPath", "path"] == .string("/nowhere/\(name)"))
+            // The claim outlives the set; its end takes the volume with it.
+            try await cluster.client.delete(
+                .statefulSets, ObjectKey(namespace: "default", name: "db"), propagation: .foreground)
+            try await cluster.until(.statefulSets, "db") { $0 == nil }
+            #expect(try await cluster.list(.persistentVolumeClaims).map(\.name) == ["data-db-0"])
+            try await cluster.client.delete(.persistentVolumeClaims, ObjectKey(namespace: "default", name: "data-db-0"))
+            try await cluster.until(.persistentVolumes, name) { $0 == nil }
+        }
+    }
+
+    @Test func anAutoscalerReadsTheMetricsAndScales() async throws {
+        try await TestCluster.run { cluster in
+            // A StatefulSet, because its pods have the names that the test's metrics know.
+            var spec = workload("busy", ["replicas": 1, "serviceName": "busy", "podManagementPolicy": "Parallel"])
+            spec["template", "spec", "containers"] = [
+                ["name": "main", "image": "host", "command": ["serve"], "resources": ["requests": ["memory": "32Mi"]]]
+            ]
+            try await cluster.create(.statefulSets, "busy", spec)
+            try await cluster.until(.statefulSets, "busy") { $0?.status["readyReplicas"] == 1 }
+            let metrics = try await cluster.client.get(
+                AutoscalerController.podMetrics, ObjectKey(namespace: "default", name: "busy-0"))
+            #expect(metrics["containers"]?.array?.first?["usage", "cpu"] == "100m")
+            #expect(metrics.labels["app"] == "busy")
+            try await cluster.create(.horizontalPodAutoscalers, "busy", [
+                "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "StatefulSet", "name": "busy"], "minReplicas": 1,
+                "maxReplicas": 3,
+                "metrics": [
+                    [
+                        "type": "Resource",
+                        "resource": ["name": "memory", "target": ["type": "Utilization", "averageUtilization": 50]],
+                    ]
+                ],
+            ])
+            let scaled = try await cluster.until(.horizontalPodAutoscalers, "busy") { $0?.status["desiredReplicas"] == 3 }
+            #expect(scaled?.condition("AbleToScale")?["reason"] == "SucceededRescale")
+            #expect(scaled?.condition("ScalingLimited")?["reason"] == "TooManyReplicas")
+            try await cluster.until(.statefulSets, "busy") { $0?.status["readyReplicas"] == 3 }
+        }
+    }
+
+    @Test func aBudgetFollowsItsPods() async throws {
+        try await TestCluster.run { cluster in
+            try await cluster.create(.deployments, "web", workload("web", ["replicas": 3]))
+            try await cluster.create(.podDisruptionBudgets, "web", [
+                "maxUnavailable": 1, "selector": ["matchLabels": ["app": "web"]],
+            ])
+            let budget = try await cluster.until(.podDisruptionBudgets, "web") { $0?.status["disruptionsAllowed"] == 1 }
+            #expect(budget?.status["desiredHealthy"] == 2)
+            #expect(budget?.status["expectedPods"] == 3)
+        }
+    }
+
     @Test func handWrittenEndpointsAreMirrored() async throws {
         try await TestCluster.run { cluster in
             try await cluster.create(.services, "outside", ["ports": [["port": 5432]]])

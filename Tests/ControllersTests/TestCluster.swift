@@ -41,7 +41,8 @@ struct TestCluster: Sendable {
             rmdir(directory + "/store")
             rmdir(directory)
         }
-        let api = try KubernetesAPI(store: store, hub: hub, nodeAccess: NoLogs(), logger: quiet)
+        let api = try KubernetesAPI(
+            store: store, hub: hub, nodeAccess: NoLogs(), usageSource: BusyPods(), logger: quiet)
         try await api.bootstrap(endpointAddress: "127.0.0.1", port: 6443)
         let cluster = TestCluster(api: api)
         try await cluster.client.create(.nodes, Thing.node("here").fresh)
@@ -49,7 +50,9 @@ struct TestCluster: Sendable {
         node.status = Thing.node("here").status
         try await cluster.client.update(.nodes, node, subresource: "status")
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await ControlLoops(client: cluster.client, logger: quiet).run() }
+            group.addTask { 
+                try await ControlLoops(client: cluster.client, volumeStore: NoDirectories(), logger: quiet).run()
+            }
             group.addTask { try await Scheduler(client: cluster.client, logger: quiet).run() }
             group.addTask { await cluster.runNode() }
             group.addTask { try await body(cluster) }
@@ -158,6 +161,24 @@ private struct NoLogs: NodeAccess {
     func logs(namespace: String, pod: String, options: LogOptions) async throws(Problem) -> any APIChunks {
         throw Problem(.notImplemented, "this node keeps no logs")
     }
+}
+
+/// Every pod of the Deployment `busy` uses a tenth of a processor.
+private struct BusyPods: UsageSource {
+    func usage() -> UsageReport? {
+        let now = Timestamp(secondsSinceEpoch: WallClock.system.now().secondsSinceEpoch)
+        let usage = Usage(cpuNanocores: 100_000_000, memoryBytes: 64 << 20)
+        let pods = (0..<9).map {
+            UsageReport.Pod(key: ObjectKey(namespace: "default", name: "busy-\($0)"), containers: ["main": usage])
+        }
+        return UsageReport(node: "here", total: usage, pods: pods, time: now, windowSeconds: 10)
+    }
+}
+
+/// Volumes whose directories nobody looks at.
+private struct NoDirectories: VolumeStore {
+    func make(_ name: String) async throws(Problem) -> String { "/nowhere/\(name)" }
+    func remove(_ name: String) async throws(Problem) {}
 }
 
 private struct Direct: Transport {

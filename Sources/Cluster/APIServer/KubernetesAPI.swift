@@ -20,6 +20,7 @@ package final class KubernetesAPI: Sendable {
     let openAPI: OpenAPIDocuments
     let access: AccessControl
     let nodeAccess: any NodeAccess
+    let usageSource: any UsageSource
     let environment: APIEnvironment
     let limits: APILimits
     let serviceAddresses: Mutex<ServiceAddressMachine>
@@ -28,16 +29,18 @@ package final class KubernetesAPI: Sendable {
     /// Reads the stored Services to know which addresses are taken, and the roles. Without an authenticator no tokens are
     /// issued and pods are not given service accounts.
     package init(
-        store: Store, hub: Hub, nodeAccess: any NodeAccess, authenticator: Authenticator? = nil,
-        environment: APIEnvironment = .system, limits: APILimits = .init(), logger: Logger
+        store: Store, hub: Hub, nodeAccess: any NodeAccess, usageSource: any UsageSource = NoUsage(),
+        authenticator: Authenticator? = nil, environment: APIEnvironment = .system, limits: APILimits = .init(),
+        logger: Logger
     ) throws(Problem) {
         access = try AccessControl(store: store, authenticator: authenticator, logger: logger)
         records = ObjectRecords(store: store)
         self.hub = hub
-        served = ServedResources(ResourceTable.all)
+        served = ServedResources(ResourceTable.all + UsageAPI.resources)
         discovery = Discovery(served: served)
         openAPI = OpenAPIDocuments(served: served)
         self.nodeAccess = nodeAccess
+        self.usageSource = usageSource
         self.environment = environment
         self.limits = limits
         self.logger = logger
@@ -96,6 +99,7 @@ package final class KubernetesAPI: Sendable {
             request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body
         )
         if served.isReview { return try await review(call) }
+        if served.resource.group == UsageAPI.group { return try usage(call) }
         switch (subresource, path.name) {
         case (nil, nil): return try await collection(call)
         case (nil, .some): return try await object(call)

@@ -42,10 +42,12 @@ struct ServedResources: Sendable {
         "discovery.k8s.io/v1/endpointslices", "coordination.k8s.io/v1/leases", "rbac.authorization.k8s.io/v1/roles",
         "rbac.authorization.k8s.io/v1/rolebindings", "rbac.authorization.k8s.io/v1/clusterroles",
         "rbac.authorization.k8s.io/v1/clusterrolebindings", "certificates.k8s.io/v1/certificatesigningrequests",
+        "v1/persistentvolumes", "v1/persistentvolumeclaims", "storage.k8s.io/v1/storageclasses",
+        "policy/v1/poddisruptionbudgets", "autoscaling/v2/horizontalpodautoscalers",
     ]
     private static let withGeneration: Set<String> = [
         "daemonsets", "statefulsets", "replicationcontrollers", "cronjobs", "jobs", "ingresses", "networkpolicies",
-        "poddisruptionbudgets",
+        "poddisruptionbudgets", "horizontalpodautoscalers",
     ]
 
     init(_ resources: [Resource]) {

@@ -9,15 +9,19 @@ import Reconciling
 package struct ControlLoops: Sendable {
     let client: KubernetesClient
     let rootCertificate: String?
+    let volumeStore: (any VolumeStore)?
     let clock: WallClock
     let logger: Logger
 
-    /// `rootCertificate` is the PEM of the cluster's certificate authority, for the ConfigMap `kube-root-ca.crt`.
+    /// `rootCertificate` is the PEM of the cluster's certificate authority, for the ConfigMap `kube-root-ca.crt`;
+    /// `volumeStore` makes directories for claims; without it no volume is provisioned.
     package init(
-        client: KubernetesClient, rootCertificate: String? = nil, clock: WallClock = .system, logger: Logger
+        client: KubernetesClient, rootCertificate: String? = nil, volumeStore: (any VolumeStore)? = nil,
+        clock: WallClock = .system, logger: Logger
     ) {
         self.client = client
         self.rootCertificate = rootCertificate
+        self.volumeStore = volumeStore
         self.clock = clock
         self.logger = logger
     }
@@ -27,13 +31,17 @@ package struct ControlLoops: Sendable {
         let caches = Caches(client: client, logger: logger)
         let recorders = Recorders(client: client, clock: clock, logger: logger)
         let queues =
-            workloads(caches, recorders) + network(caches)
+            workloads(caches, recorders) + network(caches) + policies(caches, recorders)
             + [
                 NamespaceController(
                     client: client, namespaces: caches.namespaces, serviceAccounts: caches.serviceAccounts,
                     configMaps: caches.configMaps, rootCertificate: rootCertificate, clock: clock, logger: logger
                 ).connect()
             ]
+        let volumes = VolumeController(
+            client: client, claims: caches.claims, volumes: caches.volumes, classes: caches.classes, pods: caches.pods,
+            store: volumeStore, recorder: recorders.volume, logger: logger)
+        let volumeQueue = volumes.connect()
         let garbage = GarbageCollector(client: client, informers: caches.collected, logger: logger).connect()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for informer in caches.all { group.addTask { await informer.run() } }
@@ -41,6 +49,8 @@ package struct ControlLoops: Sendable {
             for informer in caches.all { try await informer.waitUntilSynced() }
             for queue in queues { group.addTask { await queue.run() } }
             group.addTask { await garbage.run() }
+            try await volumes.ensureClass()
+            group.addTask { await volumeQueue.run() }
             try await group.waitForAll()
         }
     }
@@ -78,6 +88,25 @@ package struct ControlLoops: Sendable {
         ]
     }
 
+    private func policies(_ caches: Caches, _ recorders: Recorders) -> [Reconciler<ObjectKey>] {
+        [
+            DisruptionController(
+                client: client, budgets: caches.budgets, pods: caches.pods,
+                scaled: [
+                    caches.deployments, caches.replicaSets, caches.statefulSets, caches.replicationControllers,
+                ], recorder: recorders.disruption, clock: clock, logger: logger
+            ).connect(),
+            AutoscalerController(
+                client: client, autoscalers: caches.autoscalers, pods: caches.pods, recorder: recorders.autoscaler,
+                clock: clock, logger: logger
+            ).connect(),
+            NodeLifecycleController(
+                client: client, nodes: caches.nodes, leases: caches.leases, pods: caches.pods,
+                recorder: recorders.node, clock: clock, logger: logger
+            ).connect(),
+        ]
+    }
+
     private func network(_ caches: Caches) -> [Reconciler<ObjectKey>] {
         [
             EndpointSliceController(
@@ -96,7 +125,8 @@ package struct ControlLoops: Sendable {
 private struct Caches {
     let deployments, replicaSets, replicationControllers, statefulSets, daemonSets, revisions: Informer
     let jobs, cronJobs: Informer
-    let pods, nodes, services, slices, endpoints, claims: Informer
+    let pods, nodes, leases, services, slices, endpoints: Informer
+    let claims, volumes, classes, budgets, autoscalers: Informer
     let namespaces, serviceAccounts, configMaps, secrets: Informer
 
     init(client: KubernetesClient, logger: Logger) {
@@ -112,13 +142,22 @@ private struct Caches {
         revisions = informer(.controllerRevisions, indexes: owned)
         jobs = informer(.jobs, indexes: owned)
         cronJobs = informer(.cronJobs)
-        pods = informer(.pods, indexes: owned)
+        pods = informer(
+            .pods,
+            indexes: owned.merging([NodeLifecycleController.nodeIndex: NodeLifecycleController.nodeIndexer]) { own, _ in own })
         nodes = informer(.nodes)
+        leases = Informer(
+            client: client, resource: .leases,
+            selection: Selection(namespace: NodeLifecycleController.leaseNamespace), logger: logger)
         services = informer(.services)
         slices = informer(
             .endpointSlices, indexes: [EndpointSliceController.serviceIndex: EndpointSliceController.serviceIndexer])
         endpoints = informer(.endpoints)
         claims = informer(.persistentVolumeClaims)
+        volumes = informer(.persistentVolumes)
+        classes = informer(.storageClasses)
+        budgets = informer(.podDisruptionBudgets)
+        autoscalers = informer(.horizontalPodAutoscalers)
         namespaces = informer(.namespaces)
         serviceAccounts = informer(.serviceAccounts)
         configMaps = informer(.configMaps)
@@ -129,16 +168,17 @@ private struct Caches {
     var collected: [Informer] {
         [
             deployments, replicaSets, replicationControllers, statefulSets, daemonSets, revisions, jobs, cronJobs, pods,
-            services, slices, endpoints, claims, serviceAccounts, configMaps, secrets,
+            services, slices, endpoints, claims, budgets, autoscalers, serviceAccounts, configMaps, secrets,
         ]
     }
 
-    var all: [Informer] { collected + [namespaces, nodes] }
+    var all: [Informer] { collected + [namespaces, nodes, leases, volumes, classes] }
 }
 
 /// Who reports what happens, under upstream's component names.
 private struct Recorders {
     let deployment, replicaSet, replicationController, statefulSet, daemonSet, job, cronJob: EventRecorder
+    let disruption, autoscaler, node, volume: EventRecorder
 
     init(client: KubernetesClient, clock: WallClock, logger: Logger) {
         func recorder(_ component: String) -> EventRecorder {
@@ -151,9 +191,16 @@ private struct Recorders {
         daemonSet = recorder("daemonset-controller")
         job = recorder("job-controller")
         cronJob = recorder("cronjob-controller")
+        disruption = recorder("controllermanager")
+        autoscaler = recorder("horizontal-pod-autoscaler")
+        node = recorder("node-controller")
+        volume = recorder("persistentvolume-controller")
     }
 
     var all: [EventRecorder] {
-        [deployment, replicaSet, replicationController, statefulSet, daemonSet, job, cronJob]
+        [
+            deployment, replicaSet, replicationController, statefulSet, daemonSet, job, cronJob, disruption, autoscaler,
+            node, volume,
+        ]
     }
 }

@@ -19,6 +19,9 @@ package struct Scheduler: Sendable {
     private let logger: Logger
     private let nodes: Informer
     private let pods: Informer
+    private let claims: Informer
+    private let volumes: Informer
+    private let classes: Informer
     private let recorder: EventRecorder
     private let assumed = Assumed()
 
@@ -35,6 +38,9 @@ package struct Scheduler: Sendable {
         pods = Informer(
             client: client, resource: .pods, indexes: [Self.pendingIndex: { Self.isPending($0) ? [""] : [] }],
             logger: logger)
+        claims = Informer(client: client, resource: .persistentVolumeClaims, logger: logger)
+        volumes = Informer(client: client, resource: .persistentVolumes, logger: logger)
+        classes = Informer(client: client, resource: .storageClasses, logger: logger)
         recorder = EventRecorder(client: client, component: Self.name, clock: clock, logger: logger)
     }
 
@@ -53,12 +59,17 @@ package struct Scheduler: Sendable {
         nodes.onChange { change in
             if Self.differs(change.old, change.new) { enqueuePending(queue) }
         }
+        claims.onChange { change in
+            for pod in pods.indexed(Self.pendingIndex, "") where VolumeView.claims(of: pod).contains(change.key) {
+                queue.enqueue(pod.key)
+            }
+        }
+        for informer in [volumes, classes] { informer.onChange { _ in enqueuePending(queue) } }
+        let informers = [nodes, pods, claims, volumes, classes]
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { await nodes.run() }
-            group.addTask { await pods.run() }
+            for informer in informers { group.addTask { await informer.run() } }
             group.addTask { await recorder.run() }
-            try await nodes.waitUntilSynced()
-            try await pods.waitUntilSynced()
+            for informer in informers { try await informer.waitUntilSynced() }
             group.addTask { await queue.run() }
             try await group.waitForAll()
         }
@@ -97,15 +108,31 @@ package struct Scheduler: Sendable {
             guard let name = node.isEmpty ? assumed[pod.uid] : node, !Self.isFinished(pod) else { return nil }
             return (pod, name)
         }
-        switch SchedulerMachine(nodes: nodes.list(), bound: bound).place(pod) {
+        let view = VolumeView(claims: claims.list(), volumes: volumes.list(), classes: classes.list())
+        switch SchedulerMachine(nodes: nodes.list(), bound: bound, volumes: view).place(pod) {
         case .bind(let node):
             try await bind(pod, to: node)
             return .done
+        case .prepare(let node, let claims):
+            // The claims' changes bring the pod back here.
+            for claim in claims { try await choose(node, for: claim) }
+            return .again(after: Self.retryInterval)
         case .unschedulable(let message):
             try await say("Unschedulable", message, of: pod)
             recorder.record(pod, .warning, reason: "FailedScheduling", message: message)
             return .again(after: Self.retryInterval)
         }
+    }
+
+    /// Says on a claim which node its volume must be on.
+    private func choose(_ node: String, for claim: ObjectKey) async throws {
+        guard let known = claims.get(claim), known.annotations[VolumeView.selectedNode] != node else { return }
+        try await client.patch(
+            .persistentVolumeClaims, claim, .merge, [
+                "metadata": [
+                    "uid": .string(known.uid), "annotations": [VolumeView.selectedNode: .string(node)],
+                ]
+            ])
     }
 
     private func bind(_ pod: Object, to node: String) async throws {

@@ -3,75 +3,100 @@
 import Formats
 import Objects
 
-/// After `kubernetes/pkg/scheduler`: filters with upstream's messages, then the node with the most room.
+/// After `kubernetes/pkg/scheduler`: filters with upstream's messages in upstream's order, then the node with the most room.
 struct SchedulerMachine: Sendable {
     enum Placement: Sendable, Equatable {
         case bind(node: String)
+        /// The node is chosen; these claims must get a volume there before the pod is bound.
+        case prepare(node: String, claims: [ObjectKey])
         case unschedulable(String)
     }
 
-    private let nodes: [Object]
-    /// What the pods on each node ask for.
-    private let used: [String: PodRequests]
+    /// A pod that has a node, and which.
+    typealias Bound = (pod: Object, node: String)
 
-    /// `bound` are the pods that have a node and have not ended, with the name of that node.
-    init(nodes: [Object], bound: [(pod: Object, node: String)]) {
+    private let nodes: [Object]
+    private let volumes: VolumeView
+    private let affinity: AffinityRules
+    /// What the pods on each node ask for and hold.
+    private let used: [String: PodRequests]
+    private let ports: [String: [HostPort]]
+
+    /// `bound` are the pods that have a node and have not ended.
+    init(nodes: [Object], bound: [Bound], volumes: VolumeView = VolumeView()) {
         self.nodes = nodes
+        self.volumes = volumes
+        affinity = AffinityRules(nodes: nodes, bound: bound)
         var used: [String: PodRequests] = [:]
-        for (pod, node) in bound { used[node, default: PodRequests()].add(PodRequests(pod)) }
+        var ports: [String: [HostPort]] = [:]
+        for (pod, node) in bound {
+            used[node, default: PodRequests()].add(PodRequests(pod))
+            ports[node, default: []] += HostPort.all(of: pod)
+        }
         self.used = used
+        self.ports = ports
     }
 
     func place(_ pod: Object) -> Placement {
-        if let refusal = Self.unsupported(pod) { return .unschedulable(refusal) }
         if nodes.isEmpty { return .unschedulable("no nodes available to schedule pods") }
+        if let obstacle = volumes.obstacle(to: pod) {
+            return .unschedulable("0/\(nodes.count) nodes are available: \(obstacle).")
+        }
         let requests = PodRequests(pod)
+        let constraints = affinity.constraints(of: pod)
         var reasons: [String: Int] = [:]
-        var best: (name: String, load: Double)?
+        var best: (node: Object, load: Double)?
         for node in nodes {
-            let obstacles = obstacles(pod, requests, on: node)
+            let obstacles = obstacles(pod, requests, constraints, on: node)
             for obstacle in obstacles { reasons[obstacle, default: 0] += 1 }
             guard obstacles.isEmpty else { continue }
             let load = load(requests, on: node)
-            if best.map({ (load, node.name) < ($0.load, $0.name) }) ?? true { best = (node.name, load) }
+            if best.map({ (load, node.name) < ($0.load, $0.node.name) }) ?? true { best = (node, load) }
         }
-        if let best { return .bind(node: best.name) }
-        let counts = reasons.keys.sorted().map { "\(reasons[$0] ?? 0) \($0)" }.joined(separator: ", ")
-        return .unschedulable("0/\(nodes.count) nodes are available: \(counts).")
+        guard let best else {
+            let counts = reasons.keys.sorted().map { "\(reasons[$0] ?? 0) \($0)" }.joined(separator: ", ")
+            return .unschedulable("0/\(nodes.count) nodes are available: \(counts).")
+        }
+        let claims = volumes.claimsToPrepare(of: pod)
+        return claims.isEmpty ? .bind(node: best.node.name) : .prepare(node: best.node.name, claims: claims)
     }
 
-    /// Rules that pods may carry and this scheduler does not weigh: a pod that needs them stays pending and says so.
-    private static func unsupported(_ pod: Object) -> String? {
-        let required = "requiredDuringSchedulingIgnoredDuringExecution"
-        for rule in ["podAffinity", "podAntiAffinity"] {
-            if pod.spec["affinity"]?[rule]?[required]?.array?.isEmpty == false {
-                return "this scheduler does not support \(rule).\(required)"
-            }
-        }
-        return nil
-    }
-
-    private func obstacles(_ pod: Object, _ requests: PodRequests, on node: Object) -> [String] {
-        if let name = pod.spec["nodeName"]?.string, !name.isEmpty, name != node.name { return ["node(s) didn't match"] }
-        if !node.isTrue("Ready") { return ["node(s) were not ready"] }
+    /// What keeps the pod from the node: the words of the first filter that says no.
+    private func obstacles(
+        _ pod: Object, _ requests: PodRequests, _ constraints: AffinityRules.Constraints, on node: Object
+    ) -> [String] {
         let tolerations = pod.spec["tolerations"]?.array ?? []
-        if node.spec["unschedulable"]?.bool == true, !NodeSelection.tolerates(tolerations, Self.unschedulableTaint) {
+        if node.spec["unschedulable"]?.bool == true, !NodeSelection.tolerates(tolerations, Self.unschedulable) {
             return ["node(s) were unschedulable"]
         }
-        if let taint = NodeSelection.untolerated(node, by: tolerations) {
+        if let taint = NodeSelection.untolerated(node, by: tolerations) ?? Self.missingTaint(of: node, tolerations) {
             return ["node(s) had untolerated taint {\(taint["key"]?.string ?? ""): \(taint["value"]?.string ?? "")}"]
         }
         if !NodeSelection.matches(pod, node) { return ["node(s) didn't match Pod's node affinity/selector"] }
-        return shortages(requests, on: node)
+        let taken = ports[node.name] ?? []
+        if HostPort.all(of: pod).contains(where: { wanted in taken.contains { $0.conflicts(with: wanted) } }) {
+            return ["node(s) didn't have free ports for the requested pod ports"]
+        }
+        let shortages = shortages(requests, on: node)
+        if !shortages.isEmpty { return shortages }
+        if let obstacle = volumes.obstacle(to: pod, on: node) { return [obstacle] }
+        return constraints.obstacle(on: node).map { [$0] } ?? []
     }
 
-    private static let unschedulableTaint: JSON = ["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]
+    private static let unschedulable: JSON = ["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]
+    private static let notReady: JSON = ["key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"]
+
+    /// A node that is not ready counts as tainted before the node controller has come to it.
+    private static func missingTaint(of node: Object, _ tolerations: [JSON]) -> JSON? {
+        node.isTrue("Ready") || NodeSelection.tolerates(tolerations, notReady) ? Optional.none : notReady
+    }
 
     private func shortages(_ requests: PodRequests, on node: Object) -> [String] {
         let used = used[node.name] ?? PodRequests()
         var shortages: [String] = []
         if let most = Self.allocatable("pods", node), Int64(used.pods) >= most.value { shortages.append("Too many pods") }
-        for (name, amount) in requests.amounts where amount.nanos > 0 {
+        for name in requests.amounts.keys.sorted() {
+            guard let amount = requests.amounts[name], amount.nanos > 0 else { continue }
             let most = Self.allocatable(name, node) ?? Quantity(0)
             if (used.amounts[name] ?? Quantity(0)) + amount > most { shortages.append("Insufficient \(name)") }
         }
@@ -95,59 +120,30 @@ struct SchedulerMachine: Sendable {
     }
 }
 
-/// What a pod asks of its node.
-struct PodRequests: Sendable {
-    var pods = 0
-    var amounts: [String: Quantity] = [:]
+/// A port of the machine that a container asks for.
+struct HostPort: Sendable, Hashable {
+    var address: String
+    var transport: String
+    var port: Int
 
-    init() {}
-
-    /// The sum over containers and sidecars, or the largest init container where that is more.
-    init(_ pod: Object) {
-        pods = 1
-        var largest: [String: Quantity] = [:]
-        for container in pod.spec["containers"]?.array ?? [] { add(container) }
-        for container in pod.spec["initContainers"]?.array ?? [] {
-            if container["restartPolicy"]?.string == "Always" {
-                add(container)
-                continue
-            }
-            for (name, amount) in Self.requests(container) {
-                largest[name] = max(largest[name] ?? Quantity(0), amount)
-            }
-        }
-        for (name, amount) in largest { amounts[name] = max(amounts[name] ?? Quantity(0), amount) }
-    }
-
-    mutating func add(_ other: PodRequests) {
-        pods += other.pods
-        for (name, amount) in other.amounts { amounts[name] = (amounts[name] ?? Quantity(0)) + amount }
-    }
-
-    private mutating func add(_ container: JSON) {
-        for (name, amount) in Self.requests(container) { amounts[name] = (amounts[name] ?? Quantity(0)) + amount }
-    }
-
-    /// Requests; a limit without a request counts as one.
-    private static func requests(_ container: JSON) -> [String: Quantity] {
-        var requests: [String: Quantity] = [:]
-        for field in ["limits", "requests"] {
-            for member in container["resources"]?[field]?.object ?? JSONObject() {
-                if let quantity = Quantity(json: member.value) { requests[member.key] = quantity }
+    static func all(of pod: Object) -> [HostPort] {
+        let isHostNetwork = pod.spec["hostNetwork"]?.bool == true
+        let sidecars = (pod.spec["initContainers"]?.array ?? []).filter { $0["restartPolicy"]?.string == "Always" }
+        return ((pod.spec["containers"]?.array ?? []) + sidecars).flatMap { container in
+            (container["ports"]?.array ?? []).compactMap { port -> HostPort? in
+                // In the machine's own network every container port is one of the machine.
+                let number = port["hostPort"]?.integer ?? (isHostNetwork ? port["containerPort"]?.integer : nil) ?? 0
+                if number == 0 { return nil }
+                let address = port["hostIP"]?.string ?? ""
+                return HostPort(
+                    address: address.isEmpty ? "0.0.0.0" : address, transport: port["protocol"]?.string ?? "TCP",
+                    port: number)
             }
         }
-        return requests
     }
-}
 
-extension Quantity {
-    /// A quantity as objects carry it: text or a number; nil when it is neither.
-    init?(json: JSON) {
-        if let number = json.integer {
-            self.init(Int64(number))
-            return
-        }
-        guard let text = json.string, let quantity = try? Quantity(parsing: text) else { return nil }
-        self = quantity
+    func conflicts(with other: HostPort) -> Bool {
+        port == other.port && transport == other.transport
+            && (address == other.address || address == "0.0.0.0" || other.address == "0.0.0.0")
     }
 }

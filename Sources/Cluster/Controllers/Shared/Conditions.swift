@@ -23,7 +23,7 @@ struct Conditions: Sendable {
     /// keeps its transition time. Kinds differ in what else they note: `lastUpdateTime`, `lastProbeTime` or neither.
     mutating func set(
         _ type: String, _ status: String, reason: String, message: String, hasUpdateTime: Bool = false,
-        refreshed: Bool = false, probed: Bool = false
+        refreshed: Bool = false, probed: Bool = false, observedGeneration: Int? = nil
     ) {
         let old = self[type]
         let isSameStatus = old?["status"]?.string == status
@@ -35,7 +35,12 @@ struct Conditions: Sendable {
             isSameStatus ? old?["lastTransitionTime"] ?? .string(now.rfc3339) : .string(now.rfc3339)
         condition["reason"] = .string(reason)
         condition["message"] = .string(message)
-        remove(type)
-        entries.append(condition)
+        if let observedGeneration { condition["observedGeneration"] = JSON(observedGeneration) }
+        // In its place, so that a condition that only is refreshed does not move.
+        if let index = entries.firstIndex(where: { $0["type"]?.string == type }) {
+            entries[index] = condition
+        } else {
+            entries.append(condition)
+        }
     }
 }
