@@ -144,7 +144,10 @@ private struct Caches {
         cronJobs = informer(.cronJobs)
         pods = informer(
             .pods,
-            indexes: owned.merging([NodeLifecycleController.nodeIndex: NodeLifecycleController.nodeIndexer]) { own, _ in own })
+            indexes: [
+                OwnerIndex.name: OwnerIndex.indexer,
+                NodeLifecycleController.nodeIndex: NodeLifecycleController.nodeIndexer,
+            ])
         nodes = informer(.nodes)
         leases = Informer(
             client: client, resource: .leases,

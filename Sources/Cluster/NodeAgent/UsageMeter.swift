@@ -83,7 +83,9 @@ package final class UsageMeter: Sendable {
             pods[sandbox.id] = ObjectKey(namespace: sandbox.namespace, name: sandbox.name)
         }
         return try await runtime.containers().compactMap { container in
-            guard container.state == .running, container.pid > 0, let pod = pods[container.sandboxID] else { return nil }
+            guard container.state == .running, container.pid > 0, let pod = pods[container.sandboxID] else {
+                return nil
+            }
             return .init(id: container.id, pod: pod, name: container.name, pid: container.pid)
         }
     }

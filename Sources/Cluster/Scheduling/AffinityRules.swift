@@ -3,7 +3,8 @@
 import Formats
 import Objects
 
-/// After the plugins `interpodaffinity` and `podtopologyspread` of `kubernetes/pkg/scheduler`. Preferences are not weighed.
+/// After the plugins `interpodaffinity` and `podtopologyspread` of `kubernetes/pkg/scheduler`. Preferences are not
+/// weighed.
 struct AffinityRules: Sendable {
     private static let required = "requiredDuringSchedulingIgnoredDuringExecution"
 

@@ -3,7 +3,8 @@
 import Formats
 import Objects
 
-/// After `kubernetes/pkg/scheduler`: filters with upstream's messages in upstream's order, then the node with the most room.
+/// After `kubernetes/pkg/scheduler`: filters with upstream's messages in upstream's order, then the node with the most
+/// room.
 struct SchedulerMachine: Sendable {
     enum Placement: Sendable, Equatable {
         case bind(node: String)
@@ -94,7 +95,9 @@ struct SchedulerMachine: Sendable {
     private func shortages(_ requests: PodRequests, on node: Object) -> [String] {
         let used = used[node.name] ?? PodRequests()
         var shortages: [String] = []
-        if let most = Self.allocatable("pods", node), Int64(used.pods) >= most.value { shortages.append("Too many pods") }
+        if let most = Self.allocatable("pods", node), Int64(used.pods) >= most.value {
+            shortages.append("Too many pods")
+        }
         for name in requests.amounts.keys.sorted() {
             guard let amount = requests.amounts[name], amount.nanos > 0 else { continue }
             let most = Self.allocatable(name, node) ?? Quantity(0)

@@ -116,7 +116,9 @@ struct CronJobMachine: Sendable {
         ] {
             let limit = cronJob.spec[field]?.integer ?? standard
             let ended = jobs.filter { $0.isTrue(type) && !$0.isTerminating }
-            let oldestFirst = ended.indices.sorted { (ended[$0].jobStart, ended[$0].name) < (ended[$1].jobStart, ended[$1].name) }
+            let oldestFirst = ended.indices.sorted {
+                (ended[$0].jobStart, ended[$0].name) < (ended[$1].jobStart, ended[$1].name)
+            }
             decision.delete += oldestFirst.prefix(max(0, ended.count - limit)).map { ended[$0] }
         }
     }

@@ -2,8 +2,8 @@
 
 import Formats
 
-/// A schedule of five fields (minute, hour, day of month, month, day of week), after `github.com/robfig/cron/v3`'s standard
-/// parser, which Kubernetes uses: lists, ranges, steps, names of months and days, `?`, the macros, and `@every`.
+/// A schedule of five fields (minute, hour, day of month, month, day of week), after the standard parser of
+/// `github.com/robfig/cron/v3`, which Kubernetes uses: lists, ranges, steps, names of months and days, `?`, the macros, and `@every`.
 struct CronSchedule: Sendable, Equatable {
     /// Years looked ahead for a moment; a schedule like 30 February has none.
     static let horizonYears = 5
@@ -67,7 +67,8 @@ struct CronSchedule: Sendable, Equatable {
                 guard ends.count <= 2 else { throw FormatProblem("too many hyphens: \(part)") }
                 let low = try number(ends[0], names, range)
                 // `5/10` is every tenth from the fifth on.
-                let high = ends.count == 2 ? try number(ends[1], names, range) : pieces.count == 2 ? range.upperBound : low
+                var high = pieces.count == 2 ? range.upperBound : low
+                if ends.count == 2 { high = try number(ends[1], names, range) }
                 if low < range.lowerBound {
                     throw FormatProblem("beginning of range (\(low)) below minimum (\(range.lowerBound)): \(part)")
                 }

@@ -87,18 +87,19 @@ package struct DaemonSetController: Sendable {
         return machine.nextLook().map { .again(after: $0) } ?? .done
     }
 
-    private func perform(_ decision: DaemonSetMachine.Decision, _ machine: DaemonSetMachine, on set: Object) async throws {
+    private func perform(
+        _ decision: DaemonSetMachine.Decision, _ machine: DaemonSetMachine, on set: Object
+    ) async throws {
         for pod in decision.ended {
             let node = DaemonSetWishes.node(of: pod) ?? ""
             if pod.podPhase == "Failed" {
                 recorder.record(
                     set, .warning, reason: "FailedDaemonPod",
-                    message: "Found failed daemon pod \(pod.namespace)/\(pod.name) on node \(node), will try to kill it")
+                    message: "Found failed daemon pod \(pod.key) on node \(node), will try to kill it")
             } else {
                 recorder.record(
                     set, .normal, reason: "SucceededDaemonPod",
-                    message: "Found succeeded daemon pod \(pod.namespace)/\(pod.name) on node \(node), "
-                        + "will try to delete it")
+                    message: "Found succeeded daemon pod \(pod.key) on node \(node), will try to delete it")
             }
         }
         let deletions = Array(decision.delete.prefix(PodControl.burstLimit))

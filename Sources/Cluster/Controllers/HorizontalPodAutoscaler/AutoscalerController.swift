@@ -56,7 +56,9 @@ package struct AutoscalerController: Sendable {
         do {
             try await look(at: autoscaler, &report)
         } catch let problem as Problem {
-            report.fail("FailedGetScale", "the HPA controller was unable to get the target's current scale: \(problem.message)")
+            report.fail(
+                "FailedGetScale",
+                "the HPA controller was unable to get the target's current scale: \(problem.message)")
             recorder.record(autoscaler, .warning, reason: "FailedGetScale", message: problem.message)
         }
         if report.status != autoscaler.status {
@@ -103,7 +105,9 @@ package struct AutoscalerController: Sendable {
         scaled.spec["replicas"] = JSON(wanted)
         try await client.update(resource, scaled, subresource: "scale")
         report.rescaled(to: wanted)
-        past.machines.withLock { [now = clock.now()] in $0[autoscaler.uid, default: .init()].scaled(by: wanted - current, now: now) }
+        past.machines.withLock { [now = clock.now()] in
+            $0[autoscaler.uid, default: .init()].scaled(by: wanted - current, now: now)
+        }
         recorder.record(
             autoscaler, .normal, reason: "SuccessfulRescale", message: "New size: \(wanted); reason: \(reason)")
     }

@@ -24,7 +24,8 @@ struct AutoscalerLook: Sendable {
     private var metrics: [JSON] {
         let given = autoscaler.spec["metrics"]?.array ?? []
         if !given.isEmpty { return given }
-        return [["type": "Resource", "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 80]]]]
+        let target: JSON = ["type": "Utilization", "averageUtilization": 80]
+        return [["type": "Resource", "resource": ["name": "cpu", "target": target]]]
     }
 
     /// The largest proposal wins. With a metric that cannot be read nothing shrinks.
@@ -59,7 +60,8 @@ struct AutoscalerLook: Sendable {
         let source = metric[type == "Resource" ? "resource" : "containerResource"] ?? [:]
         let name = source["name"]?.string ?? ""
         guard name == "cpu" || name == "memory" else {
-            throw Problem(.notImplemented, "unable to get metrics for resource \(name): only cpu and memory are measured")
+            throw Problem(
+                .notImplemented, "unable to get metrics for resource \(name): only cpu and memory are measured")
         }
         let container = source["container"]?.string
         let calculator = ReplicaCalculator(
@@ -74,7 +76,8 @@ struct AutoscalerLook: Sendable {
             target = .average(value.milliValue)
             words = "\(name) resource"
         } else {
-            throw Problem(.invalid, "invalid resource metric source: neither a utilization target nor a value target was set")
+            throw Problem(
+                .invalid, "invalid resource metric source: neither a utilization target nor a value target was set")
         }
         if type == "ContainerResource" { words = "\(name) container resource \(words.dropFirst(name.count + 10))" }
         let proposal: ReplicaCalculator.Proposal

@@ -61,7 +61,8 @@ struct ReplicaCalculator: Sendable {
         let first = ratio(usage, requests, target)
         let growsWithUnready = !groups.unready.isEmpty && first.ratio > 1
         if !growsWithUnready, groups.missing.isEmpty {
-            let replicas = isTolerable(first.ratio) ? currentReplicas : Self.ceil(first.ratio * Double(groups.readyCount))
+            let wanted = Self.ceil(first.ratio * Double(groups.readyCount))
+            let replicas = isTolerable(first.ratio) ? currentReplicas : wanted
             return Proposal(replicas: replicas, utilization: first.utilization, averageMilli: first.average)
         }
         // What is not known is counted so that it slows the change down: as full when shrinking, as idle when growing.
@@ -78,7 +79,7 @@ struct ReplicaCalculator: Sendable {
         let isOpposite = (first.ratio < 1 && second.ratio > 1) || (first.ratio > 1 && second.ratio < 1)
         if !isTolerable(second.ratio), !isOpposite {
             let wanted = Self.ceil(second.ratio * Double(usage.count))
-            let isContrary = (second.ratio < 1 && wanted > currentReplicas) || (second.ratio > 1 && wanted < currentReplicas)
+            let isContrary = second.ratio < 1 ? wanted > currentReplicas : wanted < currentReplicas
             if !isContrary { replicas = wanted }
         }
         return Proposal(replicas: replicas, utilization: first.utilization, averageMilli: first.average)

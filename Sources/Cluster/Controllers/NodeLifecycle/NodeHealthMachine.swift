@@ -5,8 +5,8 @@ import Objects
 
 /// The health of all nodes, after `kubernetes/pkg/controller/nodelifecycle` and `tainteviction`.
 ///
-/// Silence is measured on this controller's own clock from the last sign of life that it saw itself, so that neither a wall
-/// clock that jumps nor a restart makes a node seem lost.
+/// Silence is measured on this controller's own clock from the last sign of life that it saw itself, so that neither a
+/// wall clock that jumps nor a restart makes a node seem lost.
 struct NodeHealthMachine: Sendable {
     /// Silence that a node may keep (`--node-monitor-grace-period`).
     static let gracePeriod = Duration.seconds(50)
@@ -89,9 +89,12 @@ struct NodeHealthMachine: Sendable {
         case "False": wanted += [(notReady, "NoSchedule"), (notReady, "NoExecute")]
         default: wanted += [(unreachable, "NoSchedule"), (unreachable, "NoExecute")]
         }
-        if node.spec["unschedulable"]?.bool == true { wanted.append(("node.kubernetes.io/unschedulable", "NoSchedule")) }
+        if node.spec["unschedulable"]?.bool == true {
+            wanted.append(("node.kubernetes.io/unschedulable", "NoSchedule"))
+        }
         for (condition, key) in [
-            ("MemoryPressure", "node.kubernetes.io/memory-pressure"), ("DiskPressure", "node.kubernetes.io/disk-pressure"),
+            ("MemoryPressure", "node.kubernetes.io/memory-pressure"),
+            ("DiskPressure", "node.kubernetes.io/disk-pressure"),
             ("PIDPressure", "node.kubernetes.io/pid-pressure"),
             ("NetworkUnavailable", "node.kubernetes.io/network-unavailable"),
         ] where node.isTrue(condition) {

@@ -23,9 +23,8 @@ package struct DisruptionController: Sendable {
         budgets.onChange { reconciler.enqueue($0.key) }
         pods.onChange { change in
             for budget in budgets.list(namespace: change.key.namespace) {
-                if [change.old, change.new].contains(where: { $0.map { DisruptionMachine.selects(budget, $0) } ?? false }) {
-                    reconciler.enqueue(budget.key)
-                }
+                let seen = [change.old, change.new].compactMap { $0 }
+                if seen.contains(where: { DisruptionMachine.selects(budget, $0) }) { reconciler.enqueue(budget.key) }
             }
         }
         for informer in scaled {
@@ -69,7 +68,9 @@ package struct DisruptionController: Sendable {
                 throw Problem(.unknown, "found no controllers for pod \"\(pod.name)\"")
             }
             guard var owner = find(reference, in: pod.namespace) else {
-                throw Problem(.unknown, "\(reference.kind) \(reference.name) of pod \"\(pod.name)\" does not implement the scale subresource")
+                throw Problem(
+                    .unknown,
+                    "\(reference.kind) \(reference.name) of pod \"\(pod.name)\" does not implement the scale subresource")
             }
             if let above = owner.controllerReference, let top = find(above, in: pod.namespace) { owner = top }
             counts[owner.uid] = owner.desiredReplicas
@@ -78,7 +79,9 @@ package struct DisruptionController: Sendable {
     }
 
     private func find(_ reference: OwnerReference, in namespace: String) -> Object? {
-        let informer = scaled.first { $0.resource.kind == reference.kind && $0.resource.apiVersion == reference.apiVersion }
+        let informer = scaled.first {
+            $0.resource.kind == reference.kind && $0.resource.apiVersion == reference.apiVersion
+        }
         let owner = informer?.get(ObjectKey(namespace: namespace, name: reference.name))
         return owner?.uid == reference.uid ? owner : nil
     }

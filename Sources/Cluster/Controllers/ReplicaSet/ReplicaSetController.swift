@@ -6,8 +6,8 @@ import Logging
 import Objects
 import Reconciling
 
-/// The shell of `ReplicaSetMachine`. One instance serves ReplicaSets, another ReplicationControllers, which differ in the
-/// form of their selector only.
+/// The shell of `ReplicaSetMachine`. One instance serves ReplicaSets, another ReplicationControllers, which differ in
+/// the form of their selector only.
 package struct ReplicaSetController: Sendable {
     let client: KubernetesClient
     let sets: Informer

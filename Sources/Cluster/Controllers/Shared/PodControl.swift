@@ -14,7 +14,8 @@ struct Creation: Sendable {
 
 /// The hands of every controller that owns pods, after `RealPodControl` and `slowStartBatch` of `controller_utils.go`.
 struct PodControl: Sendable {
-    /// Creations grow from one at a time by doubling, so that a template that cannot be created fails once, not 500 times.
+    /// Creations grow from one at a time by doubling, so that a template that cannot be created fails once, not 500
+    /// times.
     static let firstBatch = 1
     /// Pods created or deleted in one reconcile.
     static let burstLimit = 500
@@ -63,7 +64,8 @@ struct PodControl: Sendable {
         }
     }
 
-    /// Deletes these pods, each only if it still is the one that was looked at. Throws the last failure after trying all.
+    /// Deletes these pods, each only if it still is the one that was looked at. Throws the last failure after trying
+    /// all.
     func delete(_ pods: [Object], of owner: Object) async throws {
         expectations.with { [now = clock.now()] in $0.willDelete(pods.map(\.uid), for: owner.key, now: now) }
         var failure: (any Error)?

@@ -15,7 +15,8 @@ package protocol VolumeStore: Sendable {
     func remove(_ name: String) async throws(Problem)
 }
 
-/// The shell of `VolumeMachine`. Without a `VolumeStore` claims bind to volumes that people made, and nothing is provisioned.
+/// The shell of `VolumeMachine`. Without a `VolumeStore` claims bind to volumes that people made, and nothing is
+/// provisioned.
 package struct VolumeController: Sendable {
     enum Key: Hashable, Sendable {
         case claim(ObjectKey)
@@ -23,6 +24,8 @@ package struct VolumeController: Sendable {
     }
 
     static let className = "local-path"
+    private static let noStore = Problem(
+        .serviceUnavailable, "this machine runs no pods, so it keeps no volumes")
 
     let client: KubernetesClient
     let claims: Informer
@@ -50,7 +53,8 @@ package struct VolumeController: Sendable {
         }
         classes.onChange { _ in enqueuePending(reconciler) }
         pods.onChange { change in
-            for name in change.latest?.podClaims ?? [] where change.old == nil || change.new.map(\.isPodFinished) ?? true {
+            let isNewOrEnded = change.old == nil || change.new.map(\.isPodFinished) ?? true
+            for name in change.latest?.podClaims ?? [] where isNewOrEnded {
                 reconciler.enqueue(.claim(ObjectKey(namespace: change.key.namespace, name: name)))
             }
         }
@@ -126,7 +130,7 @@ package struct VolumeController: Sendable {
     private func provision(_ wanted: Object, for claim: Object) async throws {
         var volume = wanted
         do {
-            guard let store else { throw Problem(.serviceUnavailable, "this machine runs no pods, so it keeps no volumes") }
+            guard let store else { throw Self.noStore }
             let path = try await store.make(volume.name)
             volume.spec["hostPath"] = ["path": .string(path), "type": "DirectoryOrCreate"]
             try await client.create(.persistentVolumes, volume)
@@ -146,7 +150,7 @@ package struct VolumeController: Sendable {
 
     private func reclaim(_ volume: Object) async throws {
         do {
-            guard let store else { throw Problem(.serviceUnavailable, "this machine runs no pods, so it keeps no volumes") }
+            guard let store else { throw Self.noStore }
             try await store.remove(volume.name)
             try await client.delete(.persistentVolumes, volume.key, uid: volume.uid)
         } catch let problem as Problem where problem.code == 404 {
