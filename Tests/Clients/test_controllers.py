@@ -1,6 +1,7 @@
 """Every workload controller driven and read through the real kubectl, on processes of this machine."""
 
 import json
+import pathlib
 
 import pytest
 from conftest import until
@@ -164,11 +165,34 @@ def test_a_budget_counts_its_pods(platform, namespace, kubectl):
 
 
 def test_hand_written_endpoints_are_mirrored(platform, namespace, kubectl):
-    platform.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "outside", "namespace": namespace},
-         "spec": {"ports": [{"port": 5432}]}},
-        {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "outside", "namespace": namespace},
-         "subsets": [{"addresses": [{"ip": "192.0.2.9"}], "ports": [{"port": 5432}]}]}]}))
+    platform.apply(json.dumps({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "outside", "namespace": namespace},
+        "spec": {"ports": [{"port": 5432}]}}))
+    platform.apply(json.dumps({
+        "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "outside", "namespace": namespace},
+        "subsets": [{"addresses": [{"ip": "192.0.2.9"}], "ports": [{"port": 5432}]}]}))
     slices = until("the slice", lambda: objects(
         kubectl, "endpointslices", "-l", "kubernetes.io/service-name=outside")["items"])
     assert slices[0]["endpoints"][0]["addresses"] == ["192.0.2.9"]
+
+
+def test_claims_keep_what_pods_wrote(platform, namespace, kubectl):
+    templates = [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"],
+                                                         "resources": {"requests": {"storage": "1Gi"}}}}]
+    container = {"name": "main", "image": "host", "command": ["sh", "-c", "date >> /data/starts; exec sleep 1000"],
+                 "volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    platform.apply(workload("StatefulSet", "db", namespace, replicas=1, serviceName="db", volumeClaimTemplates=templates,
+                            pod={"containers": [container]}, persistentVolumeClaimRetentionPolicy={
+                                "whenDeleted": "Retain", "whenScaled": "Retain"}))
+    kubectl("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/data-db-0", "--timeout=60s")
+    volume = objects(kubectl, "pvc", "data-db-0")["spec"]["volumeName"]
+    until("the pod", lambda: objects(kubectl, "statefulset", "db")["status"].get("readyReplicas") == 1)
+    directory = platform.objects("pv", volume)["spec"]["hostPath"]["path"]
+    kubectl("delete", "pod", "db-0", "--timeout=60s")
+    starts = pathlib.Path(directory) / "starts"
+    until("the second start", lambda: len(starts.read_text().splitlines()) == 2)
+    kubectl("delete", "statefulset", "db", "--cascade=foreground", "--timeout=60s")
+    assert starts.exists()
+    kubectl("delete", "pvc", "data-db-0", "--timeout=60s")
+    until("the end of the volume", lambda: not [v for v in platform.objects("pv")["items"] if v["metadata"]["name"] == volume])
+    assert not pathlib.Path(directory).exists()

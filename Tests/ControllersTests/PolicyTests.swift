@@ -100,6 +100,18 @@ import Testing
         #expect(found.status == nil)
     }
 
+    @Test func theFirstLookIsToldOfAndAGoneNodeHasAWhileToComeBack() {
+        var machine = NodeHealthMachine()
+        #expect(machine.looked(at: node(), lease: nil, time: .seconds(1), now: noon).isNew)
+        #expect(!machine.looked(at: node(), lease: nil, time: .seconds(2), now: noon).isNew)
+        let waits = [10, 30, 50, 60].map { machine.missed("a", time: .seconds($0)) }
+        #expect(waits == [.seconds(40), .seconds(20), .zero, .zero])
+        // It came back: its next absence begins anew.
+        #expect(machine.looked(at: node(), lease: nil, time: .seconds(61), now: noon).isNew)
+        let again = machine.missed("a", time: .seconds(70))
+        #expect(again == .seconds(40))
+    }
+
     @Test func otherPeoplesTaintsStay() {
         var node = node(0, status: "False")
         node.spec["taints"] = [["key": "team", "effect": "NoSchedule"], ["key": "node.kubernetes.io/unreachable", "effect": "NoExecute"]]

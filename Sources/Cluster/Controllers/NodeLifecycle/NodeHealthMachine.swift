@@ -12,6 +12,8 @@ struct NodeHealthMachine: Sendable {
     static let gracePeriod = Duration.seconds(50)
     /// How long pods that say nothing stay on a node that is not ready or not reachable (`DefaultTolerationSeconds`).
     static let defaultToleration = 300
+    /// A node that is gone may come back for this long before its pods are given up (`podgc`'s quarantine).
+    static let quarantine = Duration.seconds(40)
     static let unreachable = "node.kubernetes.io/unreachable"
     static let notReady = "node.kubernetes.io/not-ready"
 
@@ -20,6 +22,8 @@ struct NodeHealthMachine: Sendable {
         var status: JSON?
         /// The taints to write, when they differ.
         var taints: [JSON]?
+        /// Whether this is the first look at the node.
+        var isNew = false
         /// Whether the node stopped being ready at this look.
         var hasFallen = false
         var nextLook: Duration?
@@ -32,17 +36,19 @@ struct NodeHealthMachine: Sendable {
     }
 
     private var signs: [String: Sign] = [:]
+    private var missing: [String: Duration] = [:]
 
     /// A look at a node. `time` runs evenly and has any beginning; `lease` is the node's, if it has one.
     mutating func looked(at node: Object, lease: Object?, time: Duration, now: Timestamp) -> Decision {
         let renewed = lease?.spec["renewTime"]?.string ?? ""
         let heartbeat = node.condition("Ready")?["lastHeartbeatTime"]?.string ?? ""
         let old = signs[node.name]
+        missing[node.name] = nil
         if old == nil || old?.renewed != renewed || (old?.heartbeat != heartbeat && node.isReadyKnown) {
             signs[node.name] = Sign(renewed: renewed, heartbeat: heartbeat, seen: time)
         }
         let silence = time - (signs[node.name]?.seen ?? time)
-        var decision = Decision()
+        var decision = Decision(isNew: old == nil)
         var judged = node
         if silence > Self.gracePeriod {
             let status = Self.silent(node, now: now)
@@ -57,7 +63,16 @@ struct NodeHealthMachine: Sendable {
         return decision
     }
 
-    mutating func forgot(_ node: String) { signs[node] = nil }
+    /// A look at a node that is not there: how long its pods are still left alone; zero when that is over.
+    mutating func missed(_ node: String, time: Duration) -> Duration {
+        signs[node] = nil
+        let since = missing[node] ?? time
+        missing[node] = since
+        return max(.zero, since + Self.quarantine - time)
+    }
+
+    /// Nothing is left of a node that is gone.
+    mutating func forgot(_ node: String) { missing[node] = nil }
 
     /// The status of a node that says nothing: every condition is unknown.
     private static func silent(_ node: Object, now: Timestamp) -> JSON {

@@ -50,7 +50,6 @@ package struct NodeLifecycleController: Sendable {
     func connect() -> Reconciler<ObjectKey> {
         let reconciler = Reconciler<ObjectKey>(name: "node-lifecycle", logger: logger, reconcile: reconcile)
         nodes.onChange { change in
-            if change.new == nil { health.machine.withLock { $0.forgot(change.key.name) } }
             reconciler.enqueue(change.key)
         }
         leases.onChange { change in
@@ -64,11 +63,17 @@ package struct NodeLifecycleController: Sendable {
     }
 
     func reconcile(_ key: ObjectKey) async throws -> Outcome {
-        guard let node = nodes.get(key), !node.isTerminating else { return .done }
+        guard let node = nodes.get(key) else { return try await giveUp(key) }
+        if node.isTerminating { return .done }
         let lease = leases.get(ObjectKey(namespace: Self.leaseNamespace, name: key.name))
         let now = clock.now()
         let decision = health.machine.withLock { [time = health.time] in
             $0.looked(at: node, lease: lease, time: time, now: now)
+        }
+        if decision.isNew {
+            recorder.record(
+                node, .normal, reason: "RegisteredNode",
+                message: "Node \(node.name) event: Registered Node \(node.name) in Controller")
         }
         if let status = decision.status {
             var silent = node
@@ -93,6 +98,39 @@ package struct NodeLifecycleController: Sendable {
         return next.map { .again(after: $0 + .milliseconds(200)) } ?? .done
     }
 
+    /// Takes the pods of a node that is gone out of the API: nobody else will say that they have ended.
+    private func giveUp(_ key: ObjectKey) async throws -> Outcome {
+        let lost = pods.indexed(Self.nodeIndex, key.name)
+        if lost.isEmpty {
+            health.machine.withLock { $0.forgot(key.name) }
+            return .done
+        }
+        let left = health.machine.withLock { [time = health.time] in $0.missed(key.name, time: time) }
+        if left > .zero { return .again(after: left + .milliseconds(200)) }
+        do {
+            // The cache may be behind: a node that is there keeps its pods.
+            _ = try await client.get(.nodes, key)
+            return .again(after: NodeHealthMachine.quarantine)
+        } catch let problem as Problem where problem.reason == .notFound {}
+        for pod in lost {
+            try await ignoringAbsence {
+                if !pod.isPodFinished { try await markLost(pod) }
+                _ = try await client.delete(.pods, pod.key, gracePeriodSeconds: 0, uid: pod.uid)
+            }
+        }
+        return .done
+    }
+
+    private func markLost(_ pod: Object) async throws {
+        let condition: JSON = [
+            "type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC",
+            "message": "PodGC: node no longer exists", "lastTransitionTime": .string(clock.now().rfc3339),
+        ]
+        try await client.patch(
+            .pods, pod.key, .strategicMerge, ["status": ["phase": "Failed", "conditions": [condition]]],
+            subresource: "status")
+    }
+
     /// A pod on a node that says nothing must not be sent anything.
     private func markPodsUnready(on node: String, now: Timestamp) async throws {
         for pod in pods.indexed(Self.nodeIndex, node) where pod.isPodReady {
@@ -100,7 +138,7 @@ package struct NodeLifecycleController: Sendable {
                 "type": "Ready", "status": "False", "lastTransitionTime": .string(now.rfc3339),
             ]
             try await ignoringAbsence {
-                try await client.patch(
+                _ = try await client.patch(
                     .pods, pod.key, .strategicMerge, ["status": ["conditions": [condition]]], subresource: "status")
             }
             recorder.record(pod, .warning, reason: "NodeNotReady", message: "Node is not ready")
@@ -119,14 +157,14 @@ package struct NodeLifecycleController: Sendable {
             }
             recorder.record(
                 pod, .normal, reason: "TaintManagerEviction", message: "Marking for deletion Pod \(pod.key)")
-            try await ignoringAbsence { try await client.delete(.pods, pod.key, uid: pod.uid) }
+            try await ignoringAbsence { _ = try await client.delete(.pods, pod.key, uid: pod.uid) }
         }
         return next
     }
 
-    private func ignoringAbsence(_ body: () async throws -> some Any) async throws {
+    private func ignoringAbsence(_ body: () async throws -> Void) async throws {
         do {
-            _ = try await body()
+            try await body()
         } catch let problem as Problem where problem.code == 404 {
             return
         }
