@@ -8,6 +8,21 @@ import Logging
 import Objects
 
 extension Parts {
+    /// Tells other API servers, such as metrics-server, how to know this one's clients
+    /// (upstream: controlplane/controller/clusterauthenticationtrust).
+    func publishAuthority() async throws {
+        let client = client("mangrove")
+        var map = Object(.configMaps, namespace: "kube-system", name: "extension-apiserver-authentication")
+        map["data"] = ["client-ca-file": .string(authorityPEM)]
+        do {
+            let stored = try await client.get(.configMaps, map.key)
+            if stored["data", "client-ca-file"] == map["data", "client-ca-file"] { return }
+            _ = try await client.patch(.configMaps, map.key, .merge, ["data": map["data"] ?? [:]])
+        } catch let problem as Problem where problem.reason == .notFound {
+            _ = try await client.create(.configMaps, map)
+        }
+    }
+
     /// Adds the controllers of tokens in Secrets, certificates and aggregated roles.
     mutating func addAccess(_ credentials: Credentials, _ tokens: ServiceAccountTokens?, logger: Logger) throws {
         let signing = try CertificateSigning(credentials)

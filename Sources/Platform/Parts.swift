@@ -30,6 +30,7 @@ struct Parts: Sendable {
     private let api: KubernetesAPI
     private let catalogue: ServiceCatalogue
     private let configuration: Configuration
+    let authorityPEM: String
     private let node: NodeParts?
     /// Opened by each interface once it listens.
     private var listening: [Gate] = []
@@ -40,6 +41,7 @@ struct Parts: Sendable {
         let credentials = try Credentials.open(
             at: configuration.directory + "/pki", names: configuration.serverNames,
             now: APIEnvironment.system.now().secondsSinceEpoch)
+        authorityPEM = credentials.authorityPEM
         let authenticator = try Authenticator(credentials)
         let usage = UsageRelay()
         let api = try KubernetesAPI(
@@ -75,6 +77,7 @@ struct Parts: Sendable {
     func prepareObjects() async throws {
         let address = node == nil ? configuration.api.host : configuration.apiServiceAddress
         try await api.bootstrap(endpointAddress: address, port: node == nil ? configuration.api.port : 443)
+        try await publishAuthority()
         if node != nil {
             try await SystemObjects(client: client("mangrove"), configuration: configuration).ensure()
         }

@@ -182,6 +182,20 @@ import Testing
         return AccessRequest.all(request, route: Route(path: parts[0]), query: query).map(\.verb)
     }
 
+    @Test func browsersSayTheirTokenAsASubprotocol() {
+        func authorization(_ offered: String, header: String? = nil) -> String? {
+            var fields = HTTPFields()
+            fields[.secWebSocketProtocol] = offered
+            fields[.authorization] = header
+            return WebSocketToken.authorization(of: fields)
+        }
+        let token = WebSocketToken.prefix + "c2VjcmV0"
+        #expect(authorization("v5.channel.k8s.io, \(token)") == "Bearer secret")
+        #expect(authorization(token) == nil && authorization("v5.channel.k8s.io") == nil)
+        #expect(authorization("v5.channel.k8s.io, \(token)", header: "Bearer other") == "Bearer other")
+        #expect(authorization("v4.channel.k8s.io,\(WebSocketToken.prefix)!!") == "Bearer ")
+    }
+
     @Test func verbsComeFromMethodsAndPaths() {
         let pods = "/api/v1/namespaces/a/pods"
         #expect(verbs("GET", pods) == ["list"] && verbs("GET", pods + "?watch=1") == ["watch"])

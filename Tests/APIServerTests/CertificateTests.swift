@@ -110,6 +110,23 @@ import X509
                 "use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed"))
     }
 
+    @Test func brokenRequestsNeverAskForSomethingElse() throws {
+        let pem = try request("jane", ["dev"])
+        let lines = pem.split(separator: "\n").map(String.init)
+        let bytes = try #require(Base64.decode(lines.dropFirst().dropLast().joined()))
+        var state: UInt64 = 11
+        for _ in 0..<300 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            var broken = bytes
+            let place = Int(state >> 40) % bytes.count
+            broken[place] ^= UInt8(truncatingIfNeeded: state >> 20) | 1
+            let text = ([lines[0]] + [Base64.encode(broken)] + [lines[lines.count - 1]]).joined(separator: "\n")
+            // Every byte is either of the structure or signed.
+            guard let read = try? RequestedCertificate(pem: text) else { continue }
+            #expect(read.commonName == "jane" && read.organizations == ["dev"], "byte \(place)")
+        }
+    }
+
     @Test func eachSignerSignsItsOwnKind() throws {
         let client = try RequestedCertificate(pem: request("jane", ["dev"]))
         #expect(client.refusal(by: .client, usages: ["client auth", "key encipherment"]) == nil)

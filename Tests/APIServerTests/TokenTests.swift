@@ -130,6 +130,29 @@ import Testing
         }
     }
 
+    @Test func brokenTokensNeverStandForAnybodyElse() throws {
+        let token = Array(try issue().utf8)
+        let whole = try #require(tokens.key.claims(of: String(decoding: token, as: UTF8.self)))
+        var state: UInt64 = 7
+        func random(_ limit: Int) -> Int {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return Int(state >> 33) % limit
+        }
+        for _ in 0..<500 {
+            var bytes = token
+            for _ in 0...random(3) {
+                switch random(3) {
+                case 0: bytes[random(bytes.count)] = UInt8(random(256))
+                case 1: bytes.remove(at: random(bytes.count))
+                default: bytes.insert(UInt8(random(128)), at: random(bytes.count))
+                }
+            }
+            // Bits that base 64 does not use may differ; what is said may not.
+            let claims = tokens.key.claims(of: String(decoding: bytes, as: UTF8.self))
+            #expect(claims == nil || claims == whole)
+        }
+    }
+
     @Test func aSecretsTokenEndsWithTheSecret() throws {
         let token = try tokens.issueLegacy(account: account(), secret: "key")
         #expect(refusal(token) == "service account token has been invalidated")

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from conftest import until
+from conftest import API, until
 
 
 def as_user(platform, user, *words, check=False):
@@ -33,7 +33,8 @@ def test_roles_are_made_and_reconciled(platform, namespace):
     platform.kubectl("create", "rolebinding", "readers", "--role=reader", "--user=jane", "-n", namespace)
     assert as_user(platform, "jane", "auth", "can-i", "list", "pods", "-n", namespace).stdout.strip() == "yes"
     assert as_user(platform, "jane", "get", "pods", "-n", namespace).returncode == 0
-    assert as_user(platform, "jane", "delete", "pods", "--all", "-n", namespace).returncode != 0
+    assert as_user(platform, "jane", "delete", "pod", "x", "-n", namespace).stderr.startswith(
+        "Error from server (Forbidden): pods \"x\" is forbidden")
     policy = json.dumps({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": {"name": "reader", "namespace": namespace},
@@ -93,6 +94,25 @@ def test_certificates_are_signed_when_approved(platform, tmp_path):
             "username": "jane", "groups": ["dev", "system:authenticated"]}
     finally:
         platform.kubectl("delete", "csr", "jane")
+
+
+def test_strangers_see_health_and_version_and_nothing_else(platform):
+    import urllib3
+    web = urllib3.PoolManager(cert_reqs="CERT_NONE", assert_hostname=False)
+    urllib3.disable_warnings()
+
+    def get(path, **headers):
+        answer = web.request("GET", f"https://{API}{path}", headers=headers)
+        return answer.status, answer.data.decode()
+
+    for path in ("/version", "/healthz", "/livez", "/readyz"):
+        assert get(path)[0] == 200, path
+    for path in ("/api", "/apis", "/metrics", "/openapi/v2", "/api/v1/namespaces/default/pods", "/openid/v1/jwks"):
+        status, body = get(path)
+        assert (status, json.loads(body)["reason"]) == (403, "Forbidden"), path
+    assert json.loads(get("/api")[1])["message"] == 'forbidden: User "system:anonymous" cannot get path "/api"'
+    status, body = get("/version", Authorization="Bearer nonsense")
+    assert (status, json.loads(body)["message"]) == (401, "Unauthorized")
 
 
 IN_CLUSTER = """

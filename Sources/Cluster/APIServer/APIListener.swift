@@ -101,7 +101,9 @@ package final class APIListener: Sendable {
             }
             let identity =
                 try certified
-                ?? api.identify(by: authenticator, certificate: nil, authorization: request.headers[.authorization])
+                ?? api.identify(
+                    by: authenticator, certificate: nil,
+                    authorization: WebSocketToken.authorization(of: request.headers))
             // A GET's body is left alone: for a stream it is what tells that the client has gone.
             let body = request.method == .get || request.method == .head ? [] : try await read(request.body)
             return await api.handle(request.head, body: body, identity: identity)

@@ -38,6 +38,8 @@ extension Issuer {
             let publicKey = wanted.request.publicKey
             let end = min(Double(until), certificate.notValidAfter.timeIntervalSince1970)
             let authorityKey = SubjectKeyIdentifier(hash: certificate.publicKey).keyIdentifier
+            let signs = usages.contains("digital signature")
+            let enciphers = usages.contains("key encipherment")
             let extended = try usages.compactMap(Self.extendedUsage)
             let leaf = try Certificate(
                 version: .v3, serialNumber: Certificate.SerialNumber(), publicKey: publicKey,
@@ -46,10 +48,10 @@ extension Issuer {
                 issuer: certificate.subject, subject: wanted.request.subject,
                 extensions: try Certificate.Extensions {
                     Critical(BasicConstraints.notCertificateAuthority)
-                    Critical(
-                        KeyUsage(
-                            digitalSignature: usages.contains("digital signature"),
-                            keyEncipherment: usages.contains("key encipherment")))
+                    // One without any bit would forbid every use; upstream leaves it out then.
+                    if signs || enciphers {
+                        Critical(KeyUsage(digitalSignature: signs, keyEncipherment: enciphers))
+                    }
                     try ExtendedKeyUsage(extended)
                     AuthorityKeyIdentifier(keyIdentifier: authorityKey)
                     if !wanted.alternatives.isEmpty { SubjectAlternativeNames(wanted.alternatives) }

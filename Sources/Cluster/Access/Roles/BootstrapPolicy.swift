@@ -42,7 +42,8 @@ package enum BootstrapPolicy {
         var new = stored
         new.labels = stored.labels.merging(wanted.labels) { own, _ in own }
         new.annotations = stored.annotations.merging(wanted.annotations) { own, _ in own }
-        if let rules = wanted["rules"]?.array, wanted["aggregationRule"] == nil {
+        // Equal rules are the common case at every start, and comparing what rules cover is work.
+        if let rules = wanted["rules"]?.array, wanted["aggregationRule"] == nil, stored["rules"] != wanted["rules"] {
             let owned = (stored["rules"]?.array ?? []).map(PolicyRule.init)
             let lacking = rules.filter { !RuleCoverage.missing(of: [PolicyRule($0)], in: owned).isEmpty }
             if !lacking.isEmpty { new["rules"] = .array((stored["rules"]?.array ?? []) + lacking) }

@@ -64,14 +64,14 @@ package struct TokenKey: Sendable {
 }
 
 /// Base 64 for URLs without padding (RFC 4648 section 5).
-enum Base64URL {
+package enum Base64URL {
     static func encode(_ bytes: [UInt8]) -> String {
         var text = Base64.encode(bytes)
         while text.hasSuffix("=") { text.removeLast() }
         return String(text.map { $0 == "+" ? "-" : $0 == "/" ? "_" : $0 })
     }
 
-    static func decode(_ text: some StringProtocol) -> [UInt8]? {
+    package static func decode(_ text: some StringProtocol) -> [UInt8]? {
         guard !text.contains(where: { $0 == "+" || $0 == "/" || $0 == "=" }) else { return nil }
         let standard = String(text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 })
         return Base64.decode(standard + String(repeating: "=", count: (4 - standard.utf8.count % 4) % 4))
