@@ -24,7 +24,7 @@ let rooms: [Target] = [
     room("PodNetwork", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "CLinux", parts: .log),
     room("NodeAgent", in: "Cluster",
          uses: "Formats", "Objects", "Timing", "Client", "Reconciling", "RemoteStreams", "ContainerRuntimes", "PodNetwork",
-         parts: .asyncHTTPClient, .nio, .log),
+         parts: .asyncHTTPClient, .grpc, .grpcNIO, .nio, .log),
 
     room("Catalogue", in: "Discovery", uses: "Formats", "Timing"),
     room("NacosServer", in: "Discovery", uses: "Formats", "Timing", "Catalogue",

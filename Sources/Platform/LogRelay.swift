@@ -71,6 +71,7 @@ final class LogRelay: NodeAccess {
 
     private static func isRunning(_ container: String, in pod: Object) -> Bool {
         let statuses = (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
+            + (pod.status["ephemeralContainerStatuses"]?.array ?? [])
         return statuses.contains { $0["name"]?.string == container && $0["state", "running"] != nil }
     }
 

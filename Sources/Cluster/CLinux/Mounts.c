@@ -4,6 +4,7 @@
 // the host's files and those in a target the container's. Needs Linux 5.12 (mount_setattr).
 #define _GNU_SOURCE
 #include "Spec.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -147,6 +148,56 @@ static int attach_binds(const clinux_spec *spec, const char **step) {
     return 0;
 }
 
+enum { MOST_DEVICES = 256 };
+
+struct device {
+    char path[64];
+    int tree, is_directory;
+};
+
+static void open_device(const char *name, struct device *devices, int *count) {
+    if (*count == MOST_DEVICES) return;
+    struct device *device = &devices[*count];
+    struct stat status;
+    if (snprintf(device->path, sizeof device->path, "/dev/%s", name) >= (int)sizeof device->path) return;
+    if (lstat(device->path, &status) < 0 || S_ISLNK(status.st_mode)) return;
+    if ((device->tree = open_tree_clone(device->path, 0)) < 0) return;
+    device->is_directory = S_ISDIR(status.st_mode);
+    ++*count;
+}
+
+/// Opens those devices of the host that the container is to have: all, or those that harm nobody. Terminals are the host's
+/// in any case, since whoever shows one is outside. What the host has not, the container has not.
+static int open_devices(int all, struct device *devices) {
+    static const char *const harmless[] = {"null", "zero", "full", "random", "urandom", "tty", "pts"};
+    int count = 0;
+    DIR *directory = all ? opendir("/dev") : NULL;
+    if (!directory)
+        for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++) open_device(harmless[i], devices, &count);
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "shm") != 0) open_device(entry->d_name, devices, &count);
+    if (directory) closedir(directory);
+    return count;
+}
+
+/// A /dev of the container's own, so that nothing it makes there is seen outside.
+static int make_devices(struct device *devices, int count) {
+    static const char *const links[][2] = {{"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"},
+        {"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"}, {"pts/ptmx", "/dev/ptmx"}};
+    int made = clinux_make_directories("/dev");
+    if (made < 0) return made;
+    if (mount("devices", "/dev", "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k") < 0) return -errno;
+    for (int i = 0; i < count; i++) {
+        made = devices[i].is_directory ? clinux_make_directories(devices[i].path) : make_file(devices[i].path);
+        if (made < 0 || (made = attach(devices[i].tree, devices[i].path)) < 0) return made;
+    }
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        if (symlink(links[i][0], links[i][1]) < 0 && errno != EEXIST) return -errno;
+    if (mkdir("/dev/mqueue", 0755) == 0)
+        mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    return 0;
+}
+
 /// The container's own file systems; what was bound into them keeps its rights.
 static int make_read_only(const clinux_spec *spec) {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
@@ -173,9 +224,8 @@ int clinux_build_root(const clinux_spec *spec, const char **step) {
         if (bind->tree < 0 || fstat(bind->tree, &status) < 0) return -errno;
         bind->is_directory = S_ISDIR(status.st_mode);
     }
-    int devices = open_tree_clone("/dev", 0);
-    *step = "/dev";
-    if (devices < 0) return -errno;
+    struct device devices[MOST_DEVICES];
+    int device_count = open_devices(spec->all_devices, devices);
 
     *step = "overlay of /";
     if ((result = clinux_make_directories(spec->root)) < 0) return result;
@@ -191,8 +241,7 @@ int clinux_build_root(const clinux_spec *spec, const char **step) {
     if ((result = clinux_make_directories("/sys")) < 0) return result;
     if (mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0) return -errno;
     *step = "/dev";
-    if ((result = clinux_make_directories("/dev")) < 0) return result;
-    if ((result = attach(devices, "/dev")) < 0) return result;
+    if ((result = make_devices(devices, device_count)) < 0) return result;
     for (size_t i = 0; i < spec->hidden.count; i++) {
         *step = spec->hidden.items[i];
         if (access(*step, F_OK) < 0) continue;
@@ -222,27 +271,6 @@ int clinux_overlay_works(const char *path) {
 }
 
 int clinux_unmount(const char *path) { return umount2(path, CLINUX_MNT_DETACH) < 0 ? -errno : 0; }
-
-static uint32_t owning_group;
-
-static int own_entry(const char *path, const struct stat *status, int type, struct FTW *where) {
-    (void)where;
-    if (type == FTW_SL || S_ISLNK(status->st_mode)) return lchown(path, (uid_t)-1, owning_group) < 0 ? -errno : 0;
-    if (lchown(path, (uid_t)-1, owning_group) < 0) return -errno;
-    mode_t mode = (status->st_mode & 07777) | (status->st_mode & 0600) >> 3;
-    if (S_ISDIR(status->st_mode)) mode |= 02000 | 0070;
-    return chmod(path, mode) < 0 ? -errno : 0;
-}
-
-int clinux_own_by_group(const char *path, uint32_t group) {
-    // One walk at a time: nftw hands nothing of its caller's on.
-    static int busy;
-    while (__sync_lock_test_and_set(&busy, 1)) {}
-    owning_group = group;
-    int result = nftw(path, own_entry, 16, FTW_PHYS | FTW_MOUNT);
-    __sync_lock_release(&busy);
-    return result;
-}
 
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *where) {
     (void)status;

@@ -74,6 +74,8 @@ void clinux_spec_read_only(clinux_spec *spec) { spec->read_only = 1; }
 
 void clinux_spec_processes(clinux_spec *spec, int pidfd) { spec->processes = pidfd; }
 
+void clinux_spec_all_devices(clinux_spec *spec) { spec->all_devices = 1; }
+
 void clinux_spec_terminal(clinux_spec *spec) { spec->terminal = 1; }
 
 void clinux_spec_directory(clinux_spec *spec, const char *directory) {

@@ -28,7 +28,7 @@ struct clinux_spec {
     gid_t *groups;
     size_t group_count;
     uint64_t capabilities;
-    int no_new_privileges, read_only, processes, terminal;
+    int no_new_privileges, read_only, processes, terminal, all_devices;
     char *root, *upper, *work;
     struct layer *layers;
     size_t layer_count;

@@ -19,6 +19,8 @@ package struct ContainerConfig: Sendable, Hashable {
     package struct Resources: Sendable, Hashable {
         package var cpuLimitMillicores: Int?
         package var memoryLimitBytes: Int64?
+        /// How much it gets at least when others want it too.
+        package var cpuRequestMillicores: Int?
 
         package init(cpuLimitMillicores: Int? = nil, memoryLimitBytes: Int64? = nil) {
             self.cpuLimitMillicores = cpuLimitMillicores
@@ -156,6 +158,25 @@ package struct ContainerStatus: Sendable, Hashable {
 
     /// The reason that goes with an exit code.
     package static func reason(exitCode: Int32) -> String { exitCode == 0 ? "Completed" : "Error" }
+}
+
+/// What a running container uses.
+package struct ContainerUse: Sendable, Hashable {
+    package var id: String
+    package var sandboxID: String
+    package var name: String
+    /// Since its start; only differences mean something.
+    package var cpuNanoseconds: UInt64
+    /// Memory that the kernel could not just take back.
+    package var workingSetBytes: UInt64
+
+    package init(id: String, sandboxID: String, name: String, cpuNanoseconds: UInt64, workingSetBytes: UInt64) {
+        self.id = id
+        self.sandboxID = sandboxID
+        self.name = name
+        self.cpuNanoseconds = cpuNanoseconds
+        self.workingSetBytes = workingSetBytes
+    }
 }
 
 /// What a command left behind that ran in a container.

@@ -39,6 +39,9 @@ package protocol ContainerRuntime: Sendable {
     /// A connection to a TCP port of the sandbox's loopback.
     func connect(sandbox id: String, port: Int) async throws(Problem) -> any RemoteConnection
 
+    /// What every running container uses.
+    func use() async -> [ContainerUse]
+
     /// What happened since the last call; waits until there is something. Empty when the calling task was cancelled.
     ///
     /// For one caller at a time. The queue is bounded (`RuntimeEvent.queueLimit`): `.lost` says that some are missing
@@ -60,6 +63,8 @@ package enum RuntimeEvent: Sendable, Hashable {
 }
 
 extension ContainerRuntime {
+    package func use() async -> [ContainerUse] { [] }
+
     package func open(_ id: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess {
         throw Problem(.notImplemented, "this container runtime has no streams")
     }

@@ -22,6 +22,23 @@ package struct SandboxConfig: Sendable, Hashable {
     package var hostIPC = false
     /// Containers of `ProcessNamespace.pod` can be made.
     package var sharesProcesses = false
+    /// Directories of the host in whose place the pod's containers see memory.
+    package var memoryVolumes: [MemoryVolume] = []
+
+    /// A file system in memory that lives as long as the sandbox.
+    package struct MemoryVolume: Sendable, Hashable {
+        package var path: String
+        /// Nil: as much as the kernel allows, half of the memory.
+        package var sizeBytes: Int64?
+        package var group: UInt32?
+
+        package init(path: String, sizeBytes: Int64? = nil, group: UInt32? = nil) {
+            self.path = path
+            self.sizeBytes = sizeBytes
+            self.group = group
+        }
+    }
+
     /// Kernel settings of the pod's own namespaces, like `net.core.somaxconn`.
     package var kernelSettings: [String: String] = [:]
 

@@ -7,17 +7,19 @@ import Objects
 struct ContainerEnvironment: Sendable {
     private(set) var variables: [String: String] = [:]
 
-    /// `fields` answers downward references like `status.podIP`; nil for a path that is not supported.
+    /// `base` is what every container of the pod gets; `fields` answers references to the pod itself.
     init(
         of container: ContainerSpecification, base: [String: String], sources: PodSources, namespace: String,
-        field: (String) -> String?
+        fields: DownwardFields
     ) throws(StartFailure) {
         variables = base
         for source in container.tree["envFrom"]?.array ?? [] { try add(from: source, sources) }
         for variable in container.tree["env"]?.array ?? [] {
             guard let name = variable["name"]?.string else { continue }
             if let from = variable["valueFrom"], !from.isNull {
-                if let value = try Self.value(from: from, sources, namespace: namespace, field: field) {
+                if let value = try Self.value(
+                    from: from, sources, namespace: namespace, fields: fields, container: container.name)
+                {
                     variables[name] = value
                 }
             } else {
@@ -77,10 +79,11 @@ struct ContainerEnvironment: Sendable {
 
     /// The value that a `valueFrom` stands for; nil when it is optional and not there.
     private static func value(
-        from source: JSON, _ sources: PodSources, namespace: String, field: (String) -> String?
+        from source: JSON, _ sources: PodSources, namespace: String, fields: DownwardFields, container: String
     ) throws(StartFailure) -> String? {
+        if let resource = source["resourceFieldRef"] { return try fields.resource(resource, of: container) }
         if let path = source["fieldRef", "fieldPath"]?.string {
-            if let value = field(path) { return value }
+            if let value = fields.value(at: path) { return value }
             throw StartFailure(PodSources.failureReason, "fieldRef \"\(path)\" is not supported")
         }
         let (reference, kind, data): (JSON, String, [String: [UInt8]]?)
@@ -104,37 +107,5 @@ struct ContainerEnvironment: Sendable {
             throw StartFailure(PodSources.failureReason, "couldn't find key \(key) in \(kind) \(namespace)/\(name)")
         }
         return String(decoding: value, as: UTF8.self)
-    }
-}
-
-/// What a pod tells its own containers about itself (the downward API).
-struct DownwardFields: Sendable {
-    let pod: Object
-    let address: String
-    let hostAddress: String
-
-    /// The value at a path of `fieldRef`; nil when the path is not one of those.
-    func value(at path: String) -> String? {
-        switch path {
-        case "metadata.name": return pod.name
-        case "metadata.namespace": return pod.namespace
-        case "metadata.uid": return pod.uid
-        case "metadata.labels": return Self.lines(pod.labels)
-        case "metadata.annotations": return Self.lines(pod.annotations)
-        case "spec.nodeName": return pod.spec["nodeName"]?.string ?? ""
-        case "spec.serviceAccountName": return pod.spec["serviceAccountName"]?.string ?? "default"
-        case "status.podIP", "status.podIPs": return address
-        case "status.hostIP", "status.hostIPs": return hostAddress
-        default: break
-        }
-        for (prefix, map) in [("metadata.labels['", pod.labels), ("metadata.annotations['", pod.annotations)]
-        where path.hasPrefix(prefix) && path.hasSuffix("']") {
-            return map[String(path.dropFirst(prefix.count).dropLast(2))] ?? ""
-        }
-        return nil
-    }
-
-    private static func lines(_ map: [String: String]) -> String {
-        map.keys.sorted().map { "\($0)=\(JSON.string(map[$0] ?? "").text)" }.joined(separator: "\n")
     }
 }

@@ -13,7 +13,9 @@ struct ContainerPreparation: Sendable {
     let address: String
 
     var fields: DownwardFields {
-        DownwardFields(pod: pod, address: address, hostAddress: configuration.nodeAddress)
+        DownwardFields(
+            pod: pod, address: address, hostAddress: configuration.nodeAddress, nodeProcessors: NodeSize.processors,
+            nodeMemoryBytes: NodeSize.memoryBytes)
     }
 
     var hostname: String {
@@ -27,24 +29,31 @@ struct ContainerPreparation: Sendable {
 
     /// The sandbox that the pod's containers share.
     var sandbox: SandboxConfig {
-        SandboxConfig(
+        var config = SandboxConfig(
             id: pod.uid, namespace: pod.namespace, name: pod.name, hostname: hostname, labels: pod.labels,
             annotations: [:], logDirectory: paths.logs, resolvConf: resolvConf,
             hostNetwork: specification.isOnHostNetwork)
+        config.hostIPC = pod.spec["hostIPC"]?.bool ?? false
+        config.sharesProcesses = pod.spec["shareProcessNamespace"]?.bool ?? false
+        for setting in pod.spec["securityContext", "sysctls"]?.array ?? [] {
+            config.kernelSettings[setting["name"]?.string ?? ""] = setting["value"]?.string
+        }
+        return config
+    }
+
+    /// Whose processes a container sees; `target` is the id of the container that an ephemeral one was aimed at.
+    private func processes(target: String?) -> ContainerConfig.ProcessNamespace {
+        if pod.spec["shareProcessNamespace"]?.bool == true { return .pod }
+        if pod.spec["hostPID"]?.bool == true { return .host }
+        return target.map { .container($0) } ?? .own
     }
 
     /// The container's config. Throws when something that it names is missing or not supported.
     func container(
-        _ container: ContainerSpecification, attempt: Int, sources: PodSources, volumes: PodVolumes
+        _ container: ContainerSpecification, attempt: Int, sources: PodSources, volumes: PodVolumes, target: String? = nil
     ) throws(StartFailure) -> ContainerConfig {
-        let base = [
-            "HOSTNAME": hostname,
-            "KUBERNETES_SERVICE_HOST": configuration.apiAddress,
-            "KUBERNETES_SERVICE_PORT": String(configuration.apiPort),
-            "KUBERNETES_SERVICE_PORT_HTTPS": String(configuration.apiPort),
-        ]
         let environment = try ContainerEnvironment(
-            of: container, base: base, sources: sources, namespace: pod.namespace, field: fields.value(at:))
+            of: container, base: base(sources), sources: sources, namespace: pod.namespace, fields: fields)
         let command = container.tree["command"]?.strings ?? []
         let arguments = container.tree["args"]?.strings ?? []
         guard !(command + arguments).isEmpty else {
@@ -65,14 +74,34 @@ struct ContainerPreparation: Sendable {
             workingDirectory: container.tree["workingDir"]?.string, environment: environment.variables,
             mounts: try mounts(container, environment, volumes), logPath: "\(container.name)/\(attempt).log",
             user: UInt32(clamping: user), group: UInt32(clamping: group),
-            supplementalGroups: (shared?["supplementalGroups"]?.array ?? []).compactMap {
+            supplementalGroups: ((shared?["supplementalGroups"]?.array ?? []) + [shared?["fsGroup"] ?? .null]).compactMap {
                 $0.integer.map { UInt32(clamping: $0) }
             },
             privileged: own?["privileged"]?.bool ?? false, resources: try resources(container))
         config.hasInput = container.tree["stdin"]?.bool ?? false
         config.inputEndsOnce = container.tree["stdinOnce"]?.bool ?? false
+        config.processes = processes(target: target)
+        let capabilities = own?["capabilities"]
+        config.security.addedCapabilities = capabilities?["add"]?.strings ?? []
+        config.security.droppedCapabilities = capabilities?["drop"]?.strings ?? []
+        config.security.readOnlyRoot = own?["readOnlyRootFilesystem"]?.bool ?? false
+        config.security.noNewPrivileges = own?["allowPrivilegeEscalation"]?.bool == false
         config.hasTerminal = container.tree["tty"]?.bool ?? false
+        config.annotations[TerminationMessages.policyAnnotation] = container.tree["terminationMessagePolicy"]?.string
+        config.mounts.append(try terminationMessage(container, attempt: attempt))
         return config
+    }
+
+    /// What every container of the pod finds in its environment; the API itself whatever `enableServiceLinks` says.
+    private func base(_ sources: PodSources) -> [String: String] {
+        var kubernetes = Object(.services, namespace: "default", name: "kubernetes")
+        kubernetes.spec = [
+            "clusterIP": .string(configuration.apiAddress), "ports": [["name": "https", "port": JSON(configuration.apiPort)]],
+        ]
+        let others = pod.spec["enableServiceLinks"]?.bool == false ? [] : sources.services
+        var base = ServiceVariables.of(others.filter { $0.key != kubernetes.key } + [kubernetes])
+        base["HOSTNAME"] = hostname
+        return base
     }
 
     private func mounts(
@@ -85,24 +114,51 @@ struct ContainerPreparation: Sendable {
                 throw StartFailure(PodSources.failureReason, "volume \"\(name)\" is not in the pod")
             }
             let below = mount["subPath"]?.string ?? mount["subPathExpr"]?.string.map(environment.expand) ?? ""
-            if !below.isEmpty {
-                guard !below.split(separator: "/").contains("..") else {
-                    throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
-                }
-                path += "/" + below
-                if !Files.exists(path) {
-                    do { try Files.makeDirectory(path) } catch { throw StartFailure("FailedMount", error.message) }
-                }
-            }
+            if !below.isEmpty { path = try subPath(below, in: path, isInMemory: volumes.inMemory.contains { $0.path == path }) }
             mounts.append(
                 .init(
                     hostPath: path, containerPath: mount["mountPath"]?.string ?? "",
-                    readOnly: mount["readOnly"]?.bool ?? false))
+                    readOnly: mount["readOnly"]?.bool ?? false || volumes.readOnly.contains(name)))
         }
         if !specification.isOnHostNetwork, !mounts.contains(where: { $0.containerPath == "/etc/hosts" }) {
             mounts.append(.init(hostPath: paths.hosts, containerPath: "/etc/hosts"))
         }
         return mounts
+    }
+
+    /// The file that the container may leave its last words in.
+    private func terminationMessage(
+        _ container: ContainerSpecification, attempt: Int
+    ) throws(StartFailure) -> ContainerConfig.Mount {
+        let path = TerminationMessages.path(root: paths.root, container: container.name, attempt: attempt)
+        do throws(Problem) {
+            try Files.makeDirectory(String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)]))
+            try Files.write([], to: path, mode: 0o666)
+        } catch {
+            throw StartFailure("CreateContainerError", error.message)
+        }
+        return .init(hostPath: path, containerPath: container.tree["terminationMessagePath"]?.string ?? "/dev/termination-log")
+    }
+
+    /// A place below a volume, made when it is missing. No link may lead out of the volume.
+    private func subPath(_ below: String, in volume: String, isInMemory: Bool) throws(StartFailure) -> String {
+        guard !below.hasPrefix("/"), !below.split(separator: "/").contains("..") else {
+            throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
+        }
+        // Of a volume in memory only the sandbox sees what is in it.
+        guard !isInMemory else {
+            throw StartFailure(PodSources.failureReason, "subPath of an emptyDir in memory is not supported")
+        }
+        let path = volume + "/" + below
+        do throws(Problem) {
+            if !Files.exists(path) { try Files.makeDirectory(path, mode: 0o777) }
+        } catch {
+            throw StartFailure("FailedMount", error.message)
+        }
+        guard let real = Files.real(path), let root = Files.real(volume), real == root || real.hasPrefix(root + "/") else {
+            throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
+        }
+        return real
     }
 
     private func resources(_ container: ContainerSpecification) throws(StartFailure) -> ContainerConfig.Resources {
@@ -111,6 +167,8 @@ struct ContainerPreparation: Sendable {
         do {
             if let text = limits?["cpu"]?.text { resources.cpuLimitMillicores = Int(try quantity(text).milliValue) }
             if let text = limits?["memory"]?.text { resources.memoryLimitBytes = try quantity(text).value }
+            let request = container.tree["resources", "requests", "cpu"] ?? limits?["cpu"]
+            if let text = request?.text { resources.cpuRequestMillicores = Int(try quantity(text).milliValue) }
         } catch {
             throw StartFailure(PodSources.failureReason, "resources.limits: \(error)")
         }

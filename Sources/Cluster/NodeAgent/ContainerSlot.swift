@@ -35,6 +35,10 @@ struct ContainerSlot: Sendable {
     init(_ specification: ContainerSpecification) { self.specification = specification }
 
     var name: String { specification.name }
+    /// An init container or a sidecar.
+    var isInitial: Bool { specification.role == .initial || specification.role == .sidecar }
+    /// Never started yet; one that could not be made is tried again.
+    var isUntried: Bool { current == nil || current?.phase == .created }
     var isRunning: Bool { current?.phase == .running }
     var hasEnded: Bool { current?.phase == .ended }
     var hasSucceeded: Bool { hasEnded && current?.exitCode == 0 && !mustRunAgain }
@@ -50,6 +54,7 @@ struct ContainerSlot: Sendable {
     var isReady: Bool {
         switch specification.role {
         case .initial: return hasSucceeded
+        case .ephemeral: return false
         case .main, .sidecar:
             guard isStarted, work != .starting, condemned == nil else { return false }
             return probes[.readiness].map { $0.outcome == .success } ?? true

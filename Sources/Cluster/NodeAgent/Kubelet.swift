@@ -27,6 +27,7 @@ package final class Kubelet: Sendable {
 
     private let node: NodeSurroundings
     private let informer: Informer
+    private let upkeep: VolumeUpkeep
     private let registration: NodeRegistration
     private let state = Mutex(State())
     private let signal = Signal()
@@ -41,8 +42,10 @@ package final class Kubelet: Sendable {
             client: client, component: "kubelet", host: configuration.nodeName, clock: clock, logger: logger)
         node = NodeSurroundings(
             configuration: configuration, client: client, runtime: runtime, network: network, withdrawn: withdrawn,
-            prober: Prober(runtime: runtime), recorder: recorder, view: RuntimeView(runtime: runtime, logger: logger),
-            clock: clock, logger: logger)
+            prober: Prober(runtime: runtime), recorder: recorder, view: RuntimeView(
+                runtime: runtime, messages: TerminationMessages(podsDirectory: configuration.podsDirectory), logger: logger),
+            tokens: TokenSource(clock: clock), clock: clock, logger: logger)
+        upkeep = VolumeUpkeep(node: node)
         informer = Informer(
             client: client, resource: .pods, selection: Selection(fields: "spec.nodeName=\(configuration.nodeName)"),
             logger: logger)
@@ -60,6 +63,7 @@ package final class Kubelet: Sendable {
             group.addTask { await self.node.view.listen() }
             group.addTask { await self.registration.run() }
             group.addTask { await self.informer.run() }
+            group.addTask { await self.upkeep.run(pods: self.informer) }
             group.addTask { await self.removeOrphans() }
             group.addTask { await self.runWorkers() }
         }
@@ -94,6 +98,10 @@ package final class Kubelet: Sendable {
     /// What reaches into running pods: commands, attachments and ports.
     package var access: PodAccess { PodAccess(informer: informer, runtime: node.runtime) }
 
+    func pods() -> [Object] { informer.list() }
+    func runtimeUse() async -> [ContainerUse] { await node.runtime.use() }
+    func now() -> Timestamp { node.clock.now() }
+
     // MARK: Pods
 
     private func podChanged(_ change: Change) {
@@ -110,6 +118,7 @@ package final class Kubelet: Sendable {
             return nil
         }
         inbox?.post { $0.sight = .shown(new) }
+        upkeep.podChanged(from: change.old, to: new)
         signal.raise()
     }
 

@@ -4,6 +4,15 @@ import Formats
 import Glibc
 import Objects
 
+/// What the machine has; neither changes while it runs.
+enum NodeSize {
+    static let processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+    static let memoryBytes: Int64 = {
+        let fields = NodeDescription.fields(of: Files.text("/proc/meminfo") ?? "", separator: ":")
+        return NodeDescription.bytes(fields["MemTotal"]) ?? 0
+    }()
+}
+
 /// The facts of a Node's status, read from the machine.
 struct NodeDescription: Sendable, Hashable {
     /// Less free memory than this is pressure (the kubelet's `memory.available` threshold).
@@ -34,9 +43,9 @@ struct NodeDescription: Sendable, Hashable {
         self.configuration = NodeIdentity(
             name: configuration.nodeName, address: configuration.nodeAddress,
             version: configuration.kubernetesVersion, maximumPods: configuration.maximumPods)
-        processors = max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        processors = NodeSize.processors
         let memory = Self.fields(of: Files.text("/proc/meminfo") ?? "", separator: ":")
-        memoryBytes = Self.bytes(memory["MemTotal"]) ?? 0
+        memoryBytes = NodeSize.memoryBytes
         isShortOfMemory = (Self.bytes(memory["MemAvailable"]) ?? .max) < Self.leastFreeMemoryBytes
         var disk = statvfs()
         let hasDisk = statvfs(configuration.directory, &disk) == 0 && disk.f_blocks > 0
@@ -136,7 +145,7 @@ struct NodeDescription: Sendable, Hashable {
     }
 
     /// `16336384 kB` as bytes.
-    private static func bytes(_ text: String?) -> Int64? {
+    static func bytes(_ text: String?) -> Int64? {
         text?.split(separator: " ").first.flatMap { Int64($0) }.map { $0 * 1024 }
     }
 }

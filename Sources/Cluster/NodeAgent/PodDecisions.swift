@@ -22,6 +22,7 @@ extension PodMachine {
     package func nextDeadline(after now: Timestamp) -> Timestamp? {
         var deadlines: [Timestamp] = []
         if case .failed(_, let retryAt) = sandbox, ending == nil { deadlines.append(retryAt) }
+        if let end = activeUntil, ending == nil { deadlines.append(end) }
         if let ending {
             if ending.stage == .withdrawing { deadlines.append(ending.deadline) }
             if ending.stage != .over, let retryAt { deadlines.append(retryAt) }
@@ -51,6 +52,14 @@ extension PodMachine {
                 cause: .finished, stage: .stopping, deadline: now + .seconds(specification.gracePeriodSeconds))
             return
         }
+        if let end = activeUntil, end <= now {
+            let words = "Pod was active on the node longer than the specified deadline"
+            podFailure = StartFailure(Self.deadlineReason, words)
+            report(PodEvent(Self.deadlineReason, words))
+            ending = Ending(
+                cause: .finished, stage: .stopping, deadline: now + .seconds(specification.gracePeriodSeconds))
+            return
+        }
         switch sandbox {
         case .absent:
             startSandbox(&actions)
@@ -62,6 +71,9 @@ extension PodMachine {
             break
         }
     }
+
+    /// When the pod's time is over.
+    private var activeUntil: Timestamp? { specification.activeDeadlineSeconds.map { startTime + .seconds($0) } }
 
     private mutating func startSandbox(_ actions: inout [PodAction]) {
         let isAdopted = observedSandbox == .ready
@@ -75,7 +87,18 @@ extension PodMachine {
     }
 
     private mutating func decideContainers(at now: Timestamp, _ actions: inout [PodAction]) {
-        for index in slots.indices where slots[index].specification.role != .main {
+        for index in slots.indices where slots[index].specification.role == .ephemeral && slots[index].isUntried {
+            let image = slots[index].specification.image
+            if image == PodSpecification.hostImage {
+                start(index, at: now, &actions)
+            } else if slots[index].failure == nil {
+                slots[index].failure = StartFailure(Self.noRuntimeReason, Self.foreignImageMessage(image))
+                report(
+                    PodEvent(
+                        warning: true, Self.noRuntimeReason, Self.foreignImageMessage(image), container: slots[index].name))
+            }
+        }
+        for index in slots.indices where slots[index].isInitial {
             let slot = slots[index]
             switch slot.specification.role {
             case .initial where !isInitialized && !slot.hasSucceeded:

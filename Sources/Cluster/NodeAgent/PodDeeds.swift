@@ -18,6 +18,7 @@ struct NodeSurroundings: Sendable {
     let prober: Prober
     let recorder: EventRecorder
     let view: RuntimeView
+    let tokens: TokenSource
     let clock: WallClock
     let logger: Logger
 }
@@ -64,18 +65,39 @@ struct PodDeeds: Sendable {
         }
         let preparation = preparation(pod, address: "")
         // Volumes are made before the sandbox, so that a missing source costs nothing; the address is not known yet.
-        let sources = try await PodSources.fetch(for: pod, client: node.client)
-        _ = try PodVolumes(of: pod, paths: paths, sources: sources, fields: preparation.fields)
+        let volumes = try await volumes(pod, preparation).made
+        var config = preparation.sandbox
+        config.memoryVolumes = volumes.inMemory
         do {
             try Files.makeDirectory(paths.root)
             try Files.makeDirectory(paths.logs)
             try await node.runtime.removeSandbox(specification.uid)
-            let sandbox = try await node.runtime.runSandbox(preparation.sandbox)
+            let sandbox = try await node.runtime.runSandbox(config)
             return try await attach(pod, sandbox)
         } catch let failure as StartFailure {
             throw failure
         } catch {
             throw StartFailure("FailedCreatePodSandBox", "Failed to create pod sandbox: \(error)")
+        }
+    }
+
+    /// Makes the pod's volumes, or brings them up to date.
+    private func volumes(
+        _ pod: Object, _ preparation: ContainerPreparation
+    ) async throws(StartFailure) -> (sources: PodSources, made: PodVolumes) {
+        let sources = try await PodSources.fetch(for: pod, client: node.client, tokens: node.tokens)
+        let stamp = node.clock.now().rfc3339Nano.filter { $0.isNumber || $0 == "." }
+        return (sources, try PodVolumes(of: pod, paths: paths, sources: sources, fields: preparation.fields, stamp: stamp))
+    }
+
+    /// Brings the volumes of a pod that runs up to date with what they are made from.
+    func refreshVolumes(_ pod: Object) async {
+        guard Files.isDirectory(paths.root + "/volumes") else { return }
+        do {
+            let address = pod.status["podIP"]?.string ?? ""
+            _ = try await volumes(pod, preparation(pod, address: address))
+        } catch {
+            report(pod, PodEvent(warning: true, error.reason.isEmpty ? "FailedMount" : error.reason, error.message))
         }
     }
 
@@ -132,10 +154,10 @@ struct PodDeeds: Sendable {
         var failure: StartFailure?
         do {
             if let replaced { try await node.runtime.removeContainer(replaced) }
-            let sources = try await PodSources.fetch(for: pod, client: node.client)
             let preparation = preparation(pod, address: address)
-            let volumes = try PodVolumes(of: pod, paths: paths, sources: sources, fields: preparation.fields)
-            let config = try preparation.container(container, attempt: attempt, sources: sources, volumes: volumes)
+            let (sources, volumes) = try await volumes(pod, preparation)
+            let config = try preparation.container(
+                container, attempt: attempt, sources: sources, volumes: volumes, target: try await target(of: container))
             let id = try await node.runtime.createContainer(sandbox: specification.uid, config)
             report(pod, PodEvent("Created", "Created container: \(name)", container: name))
             await start(pod, container, id: id, address: address)
@@ -146,6 +168,19 @@ struct PodDeeds: Sendable {
         }
         await node.view.refresh()
         return .containerStarted(name, failure: failure)
+    }
+
+    /// The id of the container whose processes an ephemeral one is to see.
+    private func target(of container: ContainerSpecification) async throws -> String? {
+        guard container.role == .ephemeral, let name = container.tree["targetContainerName"]?.string, !name.isEmpty
+        else { return nil }
+        let runs = try await node.runtime.containers().filter {
+            $0.sandboxID == specification.uid && $0.name == name && $0.state == .running
+        }
+        guard let run = runs.first else {
+            throw StartFailure("CreateContainerError", "unable to find target container \"\(name)\": it does not run")
+        }
+        return run.id
     }
 
     /// A container that cannot be started is in the runtime's list as one that ended; it is started again like any

@@ -50,7 +50,7 @@ package struct PodLogs: Sendable {
     package func open(
         _ pod: Object, _ options: LogReading, isRunning: @escaping @Sendable (String) async -> Bool
     ) throws(Problem) -> LogStream {
-        let all: [JSON] = (pod.spec["initContainers"]?.array ?? []) + (pod.spec["containers"]?.array ?? [])
+        let all: [JSON] = ["initContainers", "containers", "ephemeralContainers"].flatMap { pod.spec[$0]?.array ?? [] }
         let containers: [String] = all.compactMap { $0["name"]?.string }
         let container = try Self.container(options.container, of: containers, pod)
         let path =
@@ -90,8 +90,8 @@ package struct PodLogs: Sendable {
     }
 
     private static func waiting(_ container: String, _ pod: Object) -> Problem {
-        let initial: [JSON] = pod.status["initContainerStatuses"]?.array ?? []
-        let statuses: [JSON] = initial + (pod.status["containerStatuses"]?.array ?? [])
+        let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"]
+        let statuses: [JSON] = lists.flatMap { pod.status[$0]?.array ?? [] }
         let status = statuses.first { $0["name"]?.string == container }
         let reason = status?["state", "waiting", "reason"]?.string ?? "ContainerCreating"
         return .badRequest("container \"\(container)\" in pod \"\(pod.name)\" is waiting to start: \(reason)")

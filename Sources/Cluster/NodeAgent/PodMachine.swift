@@ -45,7 +45,7 @@ package struct PodMachine: Sendable {
         var isDeleting = false
     }
 
-    package let specification: PodSpecification
+    package private(set) var specification: PodSpecification
     package internal(set) var pod: Object
     var slots: [ContainerSlot]
     var sandbox = Sandbox.absent
@@ -60,6 +60,8 @@ package struct PodMachine: Sendable {
     var events: [PodEvent] = []
     var hasReportedImages = false
     let startTime: Timestamp
+    /// The pod has failed as a whole, whatever its containers did.
+    var podFailure: StartFailure?
     /// The conditions as last rendered; they keep the times of their changes.
     var conditions: [PodCondition] = []
 
@@ -67,6 +69,7 @@ package struct PodMachine: Sendable {
     package static let leastStopSeconds = 2
     static let sandboxRetrySeconds = 5
     static let configurationRetrySeconds = 5
+    static let deadlineReason = "DeadlineExceeded"
     static let withdrawnCondition = "mangrove.dev/Withdrawn"
 
     package init(_ pod: Object, at now: Timestamp) {
@@ -74,6 +77,7 @@ package struct PodMachine: Sendable {
         self.pod = pod
         let statuses =
             (pod.status["initContainerStatuses"]?.array ?? []) + (pod.status["containerStatuses"]?.array ?? [])
+            + (pod.status["ephemeralContainerStatuses"]?.array ?? [])
         slots = specification.containers.map { container in
             var slot = ContainerSlot(container)
             if let status = statuses.first(where: { $0["name"]?.string == container.name }),
@@ -87,6 +91,9 @@ package struct PodMachine: Sendable {
         address = pod.status["podIP"]?.string
         startTime = pod.status["startTime"]?.string.flatMap { Timestamp(rfc3339: $0) } ?? now
         let phase = pod.status["phase"]?.string
+        if phase == "Failed", let reason = pod.status["reason"]?.string, !reason.isEmpty {
+            podFailure = StartFailure(reason, pod.status["message"]?.string ?? "")
+        }
         conditions = (pod.status["conditions"]?.array ?? []).compactMap(PodCondition.init)
         if phase == "Succeeded" || phase == "Failed" {
             ending = Ending(cause: .finished, stage: .stopping, deadline: now)
@@ -99,6 +106,7 @@ package struct PodMachine: Sendable {
     /// The API shows the pod like this.
     package mutating func podChanged(_ pod: Object, at now: Timestamp) {
         self.pod = pod
+        slots += specification.podChanged(pod).map(ContainerSlot.init)
         if pod.isTerminating { beginDeletion(at: now, isFirstSight: false) }
     }
 

@@ -18,6 +18,8 @@ package struct ContainerSpecification: Sendable, Hashable {
         /// An init container with `restartPolicy: Always`: starts in its turn and runs as long as the pod.
         case sidecar
         case main
+        /// Added to a running pod for a person (`kubectl debug`); runs once, and the pod does not depend on it.
+        case ephemeral
     }
 
     package let name: String
@@ -27,7 +29,13 @@ package struct ContainerSpecification: Sendable, Hashable {
     package let tree: JSON
     package let probes: [ProbeKind: ProbeSpecification]
     /// `spec.containers{web}`: where events about it point.
-    package var fieldPath: String { "spec.\(role == .main ? "containers" : "initContainers"){\(name)}" }
+    package var fieldPath: String {
+        switch role {
+        case .main: "spec.containers{\(name)}"
+        case .initial, .sidecar: "spec.initContainers{\(name)}"
+        case .ephemeral: "spec.ephemeralContainers{\(name)}"
+        }
+    }
 
     init(_ tree: JSON, role: Role) {
         self.tree = tree
@@ -39,7 +47,7 @@ package struct ContainerSpecification: Sendable, Hashable {
             if let name = port["name"]?.string, let number = port["containerPort"]?.integer { ports[name] = number }
         }
         var probes: [ProbeKind: ProbeSpecification] = [:]
-        if role != .initial {
+        if role == .sidecar || role == .main {
             for kind in ProbeKind.allCases {
                 if let probe = tree[kind.field], !probe.isNull {
                     probes[kind] = ProbeSpecification(probe, ports: ports)
@@ -50,16 +58,18 @@ package struct ContainerSpecification: Sendable, Hashable {
     }
 }
 
-/// A pod's spec and identity; both never change while the pod lives, as far as the machine reads them.
+/// A pod's spec and identity; as far as the machine reads them, only ephemeral containers and the deadline ever change.
 package struct PodSpecification: Sendable {
     package let key: ObjectKey
     package let uid: String
-    /// Init containers and sidecars in their order, then the main containers.
-    package let containers: [ContainerSpecification]
+    /// Init containers and sidecars in their order, then the main containers, then those that were added.
+    package private(set) var containers: [ContainerSpecification]
     package let restartPolicy: RestartPolicy
     package let gracePeriodSeconds: Int
     package let isOnHostNetwork: Bool
     package let readinessGates: [String]
+    /// How long the pod may be active, from its start.
+    package private(set) var activeDeadlineSeconds: Int?
 
     package static let usualGracePeriodSeconds = 30
 
@@ -74,11 +84,23 @@ package struct PodSpecification: Sendable {
         gracePeriodSeconds = pod.spec["terminationGracePeriodSeconds"]?.integer ?? Self.usualGracePeriodSeconds
         isOnHostNetwork = pod.spec["hostNetwork"]?.bool ?? false
         readinessGates = (pod.spec["readinessGates"]?.array ?? []).compactMap { $0["conditionType"]?.string }
+        podChanged(pod)
+    }
+
+    /// Takes in what may change of a pod's spec; returns the containers that came to it.
+    @discardableResult
+    mutating func podChanged(_ pod: Object) -> [ContainerSpecification] {
+        activeDeadlineSeconds = pod.spec["activeDeadlineSeconds"]?.integer
+        let known = Set(containers.map(\.name))
+        let fresh = (pod.spec["ephemeralContainers"]?.array ?? []).map { ContainerSpecification($0, role: .ephemeral) }
+            .filter { !known.contains($0.name) }
+        containers += fresh
+        return fresh
     }
 
     /// Images that no runtime of this program can run; empty when the pod can be started.
     package var foreignImages: [String] {
-        containers.map(\.image).filter { $0 != Self.hostImage }
+        containers.filter { $0.role != .ephemeral }.map(\.image).filter { $0 != Self.hostImage }
     }
 
     /// The image that stands for this machine's own file system.

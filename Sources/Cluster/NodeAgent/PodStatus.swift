@@ -16,7 +16,13 @@ extension PodMachine {
             status["podIPs"] = [["ip": .string(shown)]]
         }
         status["startTime"] = .string(startTime.rfc3339)
-        let initial = slots.filter { $0.specification.role != .main }
+        if let podFailure {
+            status["reason"] = .string(podFailure.reason)
+            status["message"] = .string(podFailure.message)
+        }
+        let added = slots.filter { $0.specification.role == .ephemeral }
+        if !added.isEmpty { status["ephemeralContainerStatuses"] = .array(added.map { containerStatus($0) }) }
+        let initial = slots.filter(\.isInitial)
         if !initial.isEmpty { status["initContainerStatuses"] = .array(initial.map { containerStatus($0) }) }
         let main = slots.filter { $0.specification.role == .main }
         status["containerStatuses"] = .array(main.map { containerStatus($0) })
@@ -28,11 +34,12 @@ extension PodMachine {
 
     var phase: String {
         if hasFailedInitially { return "Failed" }
+        if podFailure != nil, ending.map({ $0.stage != .withdrawing && $0.stage != .stopping }) ?? false { return "Failed" }
         let main = slots.filter { $0.specification.role == .main }
         let hasRun = main.contains { $0.current != nil && $0.current?.phase != .created }
         let ended = main.filter { $0.hasEnded && $0.work != .starting }
         if let ending, ending.cause != .nodeStopped, ended.count == main.count, ending.stage != .withdrawing {
-            return ended.allSatisfy { $0.hasSucceeded } ? "Succeeded" : "Failed"
+            return podFailure == nil && ended.allSatisfy { $0.hasSucceeded } ? "Succeeded" : "Failed"
         }
         if !isInitialized, !hasRun || ending == nil { return "Pending" }
         // A container that waits for its very first start keeps the pod Pending.
@@ -44,7 +51,7 @@ extension PodMachine {
     // MARK: Conditions
 
     private mutating func updateConditions(at now: Timestamp) {
-        let initial = slots.filter { $0.specification.role != .main }
+        let initial = slots.filter(\.isInitial)
         let main = slots.filter { $0.specification.role == .main }
         let unready = (main + initial.filter { $0.specification.role == .sidecar }).filter { !$0.isReady }.map(\.name)
         let incomplete = initial.filter { $0.specification.role == .sidecar ? !$0.isStarted : !$0.hasSucceeded }.map(
@@ -139,7 +146,7 @@ extension PodMachine {
             let pod = "\(specification.key.name)_\(specification.key.namespace)(\(specification.uid))"
             return ("CrashLoopBackOff", "back-off \(seconds)s restarting failed container=\(slot.name) pod=\(pod)")
         }
-        let hasInitial = slots.contains { $0.specification.role != .main }
+        let hasInitial = slots.contains(where: \.isInitial)
         return (hasInitial && !isInitialized ? "PodInitializing" : "ContainerCreating", "")
     }
 

@@ -1,148 +1,102 @@
-// Makes a pod's volumes on the host: empty directories, and files from ConfigMaps, Secrets and the pod itself.
+// Makes a pod's volumes on the host, and says what of them only the pod's sandbox can make.
 
+import ContainerRuntimes
 import Formats
+import Glibc
 import Objects
 
 /// Where each volume of a pod is on the host.
-///
-/// Files are written anew whenever a container of the pod starts; a ConfigMap that changes in between shows only then.
 struct PodVolumes: Sendable {
     private(set) var hostPaths: [String: String] = [:]
+    /// Volumes in memory, which live in the sandbox's own view of the host: nothing of them can be left behind.
+    private(set) var inMemory: [SandboxConfig.MemoryVolume] = []
+    /// Volumes whose claim lets nobody write.
+    private(set) var readOnly: Set<String> = []
 
     /// Makes every volume of the pod. Throws for kinds that are not supported and for sources that are missing.
-    init(of pod: Object, paths: PodPaths, sources: PodSources, fields: DownwardFields) throws(StartFailure) {
+    init(of pod: Object, paths: PodPaths, sources: PodSources, fields: DownwardFields, stamp: String) throws(StartFailure) {
+        let contents = VolumeContents(sources: sources, fields: fields)
+        let group = pod.spec["securityContext", "fsGroup"]?.integer
         for volume in pod.spec["volumes"]?.array ?? [] {
             guard let name = volume["name"]?.string else { continue }
             do {
-                hostPaths[name] = try Self.make(volume, at: paths.volume(name), sources, fields)
+                if let files = try contents.files(of: volume) {
+                    let directory = VolumeDirectory(
+                        path: paths.volume(name), defaultMode: VolumeContents.defaultMode(of: volume), group: group)
+                    try directory.write(files, stamp: stamp)
+                    hostPaths[name] = directory.path
+                } else {
+                    hostPaths[name] = try make(volume, name, paths, sources, group: group)
+                }
             } catch let failure as StartFailure {
-                throw StartFailure(
-                    "FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(failure.message)")
+                throw Self.failure(name, failure.message)
+            } catch let problem as Problem {
+                throw Self.failure(name, problem.message)
             } catch {
-                throw StartFailure("FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(error)")
+                throw Self.failure(name, "\(error)")
             }
         }
     }
 
-    private static func make(
-        _ volume: JSON, at path: String, _ sources: PodSources, _ fields: DownwardFields
+    private static func failure(_ name: String, _ message: String) -> StartFailure {
+        StartFailure("FailedMount", "MountVolume.SetUp failed for volume \"\(name)\" : \(message)")
+    }
+
+    private mutating func make(
+        _ volume: JSON, _ name: String, _ paths: PodPaths, _ sources: PodSources, group: Int?
     ) throws -> String {
-        if let host = volume["hostPath"] { return try hostPath(host) }
-        if volume["emptyDir"] != nil {
+        if let host = volume["hostPath"] {
+            return try Self.hostPath(host["path"]?.string ?? "", type: host["type"]?.string ?? "")
+        }
+        if let empty = volume["emptyDir"] {
+            let path = paths.volume(name)
             try Files.makeDirectory(path, mode: 0o777)
+            if let medium = empty["medium"]?.string, medium == "Memory" {
+                let limit = try empty["sizeLimit"]?.text.map { try Quantity(parsing: Self.bare($0)).value }
+                inMemory.append(.init(path: path, sizeBytes: limit, group: group.map { UInt32(clamping: $0) }))
+            } else if let medium = empty["medium"]?.string, !medium.isEmpty {
+                throw StartFailure("", "emptyDir of medium \(medium) is not supported")
+            } else if let group {
+                Files.give(path, to: group)
+            }
             return path
         }
-        var files: [VolumeFile] = []
-        if let configMap = volume["configMap"] {
-            files = try entries(configMap, name: configMap["name"], "configmap", sources.configMapData)
-        } else if let secret = volume["secret"] {
-            files = try entries(secret, name: secret["secretName"], "secret", sources.secretData)
-        } else if let downward = volume["downwardAPI"] {
-            files = try entries(downward: downward, fields)
-        } else if let projected = volume["projected"] {
-            for source in projected["sources"]?.array ?? [] {
-                files += try entries(projected: source, sources, fields)
-            }
-        } else {
-            let kind = volume.object?.keys.first { $0 != "name" } ?? "none"
-            throw StartFailure("", "volumes of kind \(kind) are not supported")
+        if let claim = volume["persistentVolumeClaim"] {
+            let claimed = try sources.claimed(claim["claimName"]?.string ?? "")
+            if claim["readOnly"]?.bool == true { readOnly.insert(name) }
+            let path = try Self.hostPath(claimed.path, type: claimed.type)
+            if let group { Files.give(path, to: group) }
+            return path
         }
-        let mode = (volume["configMap"] ?? volume["secret"] ?? volume["downwardAPI"] ?? volume["projected"])?[
-            "defaultMode"]
-        try Files.makeDirectory(path)
-        for file in files {
-            guard !file.path.split(separator: "/").contains("..") else {
-                throw StartFailure("", "the path \(file.path) leads out of the volume")
-            }
-            if let slash = file.path.lastIndex(of: "/") { try Files.makeDirectory("\(path)/\(file.path[..<slash])") }
-            try Files.write(
-                file.content, to: "\(path)/\(file.path)", mode: UInt32(file.mode ?? mode?.integer ?? 0o644))
-        }
-        return path
+        let kind = volume.object?.keys.first { $0 != "name" } ?? "none"
+        throw StartFailure("", "volumes of kind \(kind) are not supported on this node")
     }
 
-    private static func hostPath(_ tree: JSON) throws -> String {
-        let path = tree["path"]?.string ?? ""
-        switch tree["type"]?.string ?? "" {
+    private static func bare(_ text: String) -> String {
+        text.hasPrefix("\"") ? String(text.dropFirst().dropLast()) : text
+    }
+
+    private static func hostPath(_ path: String, type: String) throws -> String {
+        func check(_ kind: mode_t, _ words: String) throws {
+            if Files.kind(path) != kind { throw StartFailure("", "hostPath type check failed: \(path) is not \(words)") }
+        }
+        switch type {
         case "DirectoryOrCreate":
-            try Files.makeDirectory(path)
+            if Files.kind(path) == 0 { try Files.makeDirectory(path) }
+            try check(S_IFDIR, "a directory")
         case "FileOrCreate":
             if !Files.exists(path) { try Files.write([], to: path, mode: 0o644) }
-        case "Directory":
-            if !Files.isDirectory(path) {
-                throw StartFailure("", "hostPath type check failed: \(path) is not a directory")
-            }
-        case "File":
-            if !Files.exists(path) || Files.isDirectory(path) {
-                throw StartFailure("", "hostPath type check failed: \(path) is not a file")
-            }
-        default:
+            try check(S_IFREG, "a file")
+        case "Directory": try check(S_IFDIR, "a directory")
+        case "File": try check(S_IFREG, "a file")
+        case "Socket": try check(S_IFSOCK, "a socket file")
+        case "CharDevice": try check(S_IFCHR, "a character device")
+        case "BlockDevice": try check(S_IFBLK, "a block device")
+        case "":
             if !Files.exists(path) { try Files.makeDirectory(path) }
+        default:
+            throw StartFailure("", "hostPath type \(type) is not known")
         }
         return path
-    }
-
-    /// One file of a volume; its mode unless the volume's default holds.
-    private struct VolumeFile {
-        var path: String
-        var content: [UInt8]
-        var mode: Int?
-    }
-
-    private static func entries(
-        _ tree: JSON, name: JSON?, _ kind: String, _ data: (String) -> [String: [UInt8]]?
-    ) throws(StartFailure) -> [VolumeFile] {
-        let name = name?.string ?? ""
-        let isOptional = tree["optional"]?.bool == true
-        guard let data = data(name) else {
-            if isOptional { return [] }
-            throw StartFailure("", "\(kind) \"\(name)\" not found")
-        }
-        guard let items = tree["items"]?.array, !items.isEmpty else {
-            return data.keys.sorted().map { VolumeFile(path: $0, content: data[$0] ?? []) }
-        }
-        var files: [VolumeFile] = []
-        for item in items {
-            let key = item["key"]?.string ?? ""
-            if let content = data[key] {
-                files.append(
-                    VolumeFile(path: item["path"]?.string ?? key, content: content, mode: item["mode"]?.integer))
-            } else if !isOptional {
-                throw StartFailure("", "references non-existent \(kind) key: \(key)")
-            }
-        }
-        return files
-    }
-
-    private static func entries(downward tree: JSON, _ fields: DownwardFields) throws(StartFailure) -> [VolumeFile] {
-        var files: [VolumeFile] = []
-        for item in tree["items"]?.array ?? [] {
-            guard let path = item["fieldRef", "fieldPath"]?.string, let value = fields.value(at: path) else {
-                throw StartFailure("", "downwardAPI item \(item["path"]?.string ?? "") is not supported")
-            }
-            files.append(
-                VolumeFile(path: item["path"]?.string ?? "", content: Array(value.utf8), mode: item["mode"]?.integer))
-        }
-        return files
-    }
-
-    private static func entries(
-        projected source: JSON, _ sources: PodSources, _ fields: DownwardFields
-    ) throws(StartFailure) -> [VolumeFile] {
-        if let configMap = source["configMap"] {
-            return try entries(configMap, name: configMap["name"], "configmap", sources.configMapData)
-        }
-        if let secret = source["secret"] {
-            return try entries(secret, name: secret["name"], "secret", sources.secretData)
-        }
-        if let downward = source["downwardAPI"] { return try entries(downward: downward, fields) }
-        if let token = source["serviceAccountToken"] {
-            guard let content = sources.tokens[PodTokens.Request(token)] else {
-                throw StartFailure("", "no token was fetched for \(token["path"]?.string ?? "")")
-            }
-            return [VolumeFile(path: token["path"]?.string ?? "token", content: Array(content.utf8))]
-        }
-        let kind = source.object?.keys.first ?? "none"
-        throw StartFailure("", "projected sources of kind \(kind) are not supported")
     }
 }

@@ -24,7 +24,6 @@ final class PodWorker: Sendable {
     /// Works until the pod is gone, the node stops, or the task is cancelled (then everything stays as it is).
     func run() async {
         var machine = PodMachine(pod, at: node.clock.now())
-        let deeds = PodDeeds(node, machine.specification)
         await withDiscardingTaskGroup { group in
             var writing = StatusWriting()
             var isNodeStopping = false
@@ -35,6 +34,7 @@ final class PodWorker: Sendable {
                 let now = node.clock.now()
                 isNodeStopping = isNodeStopping || letters.isNodeStopping
                 tell(&machine, letters, now)
+                let deeds = PodDeeds(node, machine.specification)
                 for case .statusWritten(let failure) in letters.results { writing.written(failure, at: now) }
                 let actions = machine.actions(at: now)
                 if machine.observedSandbox != nil {
@@ -51,7 +51,7 @@ final class PodWorker: Sendable {
             }
             group.cancelAll()
         }
-        if machine.isForgotten { deeds.forget() }
+        if machine.isForgotten { PodDeeds(node, machine.specification).forget() }
         finished.open()
     }
 

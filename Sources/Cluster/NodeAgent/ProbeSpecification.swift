@@ -21,6 +21,8 @@ package struct ProbeSpecification: Sendable, Hashable {
         case tcp(host: String, port: Int)
         /// A command in the container; exit code 0 is a success.
         case execute(command: [String])
+        /// The gRPC health service answers SERVING.
+        case health(port: Int, service: String)
         /// A kind of check that cannot be made; it fails each time with this message.
         case impossible(String)
     }
@@ -78,8 +80,8 @@ extension ProbeSpecification.Check {
             self = .tcp(host: tcp["host"]?.string ?? "", port: port)
         } else if let command = tree["exec", "command"]?.strings {
             self = .execute(command: command)
-        } else if tree["grpc"] != nil {
-            self = .impossible("gRPC probes are not supported; use httpGet, tcpSocket or exec")
+        } else if let grpc = tree["grpc"], let port = Self.port(grpc["port"], ports) {
+            self = .health(port: port, service: grpc["service"]?.string ?? "")
         } else {
             self = .impossible("the probe names no httpGet, tcpSocket or exec")
         }

@@ -31,6 +31,8 @@ final class Prober: Sendable {
             return .failure(message)
         case .execute(let command):
             return await execute(command, id: id, timeout: timeout)
+        case .health(let port, let service):
+            return await HealthService.check(host: address, port: port, service: service, timeout: timeout)
         case .tcp(let host, let port):
             return await connect(host.isEmpty ? address : host, port, timeout: timeout)
         case .http(let isSecure, let host, let port, let path, let headers):

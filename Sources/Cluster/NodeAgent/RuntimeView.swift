@@ -21,12 +21,14 @@ final class RuntimeView: Sendable {
     }
 
     private let runtime: any ContainerRuntime
+    private let messages: TerminationMessages
     private let logger: Logger
     private let state = Mutex(State())
     private let signal = Signal()
 
-    init(runtime: any ContainerRuntime, logger: Logger) {
+    init(runtime: any ContainerRuntime, messages: TerminationMessages, logger: Logger) {
         self.runtime = runtime
+        self.messages = messages
         self.logger = logger
     }
 
@@ -90,7 +92,7 @@ final class RuntimeView: Sendable {
         }
         for container in containers {
             seen[container.sandboxID, default: PodObservation(sandbox: .absent)].containers
-                .append(ContainerRecord(container))
+                .append(record(container))
         }
         let news = state.withLock { state in
             var news: [(PodInbox, PodObservation)] = []
@@ -104,6 +106,15 @@ final class RuntimeView: Sendable {
             return news
         }
         for (inbox, observation) in news { inbox.post { $0.observation = observation } }
+    }
+}
+
+extension RuntimeView {
+    /// The run with what it said of its end.
+    private func record(_ status: ContainerStatus) -> ContainerRecord {
+        var record = ContainerRecord(status)
+        if record.phase == .ended, record.message.isEmpty { record.message = messages.message(of: status) }
+        return record
     }
 }
 

@@ -8,16 +8,14 @@ enum UnsupportedFields {
     /// A sentence part for each, like `spec.hostPID`; empty when everything asked for is done.
     static func names(in pod: Object) -> [String] {
         var names: [String] = []
-        for field in ["hostPID", "hostIPC", "shareProcessNamespace"] where pod.spec[field]?.bool == true {
+        if pod.spec["dnsPolicy"]?.string == "Default", pod.spec["dnsConfig"] != nil { names.append("spec.dnsConfig") }
+        for field in ["runtimeClassName", "overhead", "hostUsers", "setHostnameAsFQDN", "resources"] {
+            let value = pod.spec[field]
+            if value == nil || value == false || field == "hostUsers" && value == true { continue }
             names.append("spec.\(field)")
         }
-        if pod.spec["activeDeadlineSeconds"] != nil { names.append("spec.activeDeadlineSeconds") }
-        if !(pod.spec["ephemeralContainers"]?.array ?? []).isEmpty { names.append("spec.ephemeralContainers") }
-        if pod.spec["securityContext", "fsGroup"] != nil { names.append("spec.securityContext.fsGroup") }
-        if pod.spec["dnsPolicy"]?.string == "Default", pod.spec["dnsConfig"] != nil { names.append("spec.dnsConfig") }
-        for volume in pod.spec["volumes"]?.array ?? [] where volume["emptyDir", "medium"]?.string == "Memory" {
-            names.append("spec.volumes[\(volume["name"]?.string ?? "")].emptyDir.medium")
-        }
+        for field in ["seLinuxOptions", "seccompProfile", "appArmorProfile", "windowsOptions", "fsGroupChangePolicy"]
+        where pod.spec["securityContext", field] != nil { names.append("spec.securityContext.\(field)") }
         for container in (pod.spec["initContainers"]?.array ?? []) + (pod.spec["containers"]?.array ?? []) {
             names += self.names(container: container)
         }
@@ -31,15 +29,12 @@ enum UnsupportedFields {
             names.append(prefix + "hostPort")
         }
         for field in ["volumeDevices"] where !(container[field]?.array ?? []).isEmpty { names.append(prefix + field) }
-        if container["securityContext", "readOnlyRootFilesystem"]?.bool == true {
-            names.append(prefix + "securityContext.readOnlyRootFilesystem")
-        }
-        for field in ["capabilities", "seccompProfile", "appArmorProfile", "seLinuxOptions"]
+        for field in ["seccompProfile", "appArmorProfile", "seLinuxOptions", "procMount", "windowsOptions"]
         where container["securityContext", field] != nil {
             names.append(prefix + "securityContext." + field)
         }
-        if let path = container["terminationMessagePath"]?.string, path != "/dev/termination-log" {
-            names.append(prefix + "terminationMessagePath")
+        for mount in container["volumeMounts"]?.array ?? [] {
+            if let mode = mount["mountPropagation"]?.string, mode != "None" { names.append(prefix + "mountPropagation") }
         }
         return names
     }

@@ -31,6 +31,8 @@ void clinux_spec_overlay(clinux_spec *spec, const char *path, const char *upper,
 void clinux_spec_bind(clinux_spec *spec, const char *source, const char *target, int read_only);
 /// A host directory that the container sees empty.
 void clinux_spec_hide(clinux_spec *spec, const char *path);
+/// The program sees all of the host's devices, not just those that harm nobody.
+void clinux_spec_all_devices(clinux_spec *spec);
 /// A cgroup.procs file that the process enters before anything else.
 void clinux_spec_cgroup(clinux_spec *spec, const char *path);
 /// Descriptors of the process: standard input (-1: nothing), output and error, and where it reports `error N STEP` lines;
@@ -91,6 +93,4 @@ int clinux_peer_pid(int socket);
 
 /// Removes a directory and everything in it, on its file system only.
 int clinux_remove_tree(const char *path);
-/// Gives everything below a directory to a group, with the group's rights as the owner's, and new files too (setgid).
-int clinux_own_by_group(const char *path, uint32_t group);
 int clinux_unmount(const char *path);

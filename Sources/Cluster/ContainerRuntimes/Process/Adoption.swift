@@ -44,6 +44,7 @@ extension ProcessRuntime {
             try await removeSandbox(id)
             try await clear(PodDirectory(path: podPath(id)))
         }
+        groups?.removeAll()
         try checked(clinux_remove_tree(directory), "removing \(directory)")
     }
 

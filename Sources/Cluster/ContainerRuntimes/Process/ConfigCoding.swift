@@ -13,6 +13,13 @@ extension SandboxConfig {
         tree["hostIPC"] = .bool(hostIPC)
         tree["sharesProcesses"] = .bool(sharesProcesses)
         tree["kernelSettings"] = JSON(stringMap: kernelSettings)
+        tree["memoryVolumes"] = .array(
+            memoryVolumes.map { volume in
+                var tree: JSON = ["path": .string(volume.path)]
+                if let size = volume.sizeBytes { tree["sizeBytes"] = .integer(size) }
+                if let group = volume.group { tree["group"] = JSON(Int(group)) }
+                return tree
+            })
         if let resolvConf { tree["resolvConf"] = .string(resolvConf) }
         if let hosts { tree["hosts"] = .string(hosts) }
         return tree
@@ -28,6 +35,12 @@ extension SandboxConfig {
         hostIPC = json["hostIPC"]?.bool ?? false
         sharesProcesses = json["sharesProcesses"]?.bool ?? false
         kernelSettings = json["kernelSettings"]?.stringMap ?? [:]
+        for volume in json["memoryVolumes"]?.array ?? [] {
+            memoryVolumes.append(
+                MemoryVolume(
+                    path: try volume.text("path"), sizeBytes: volume["sizeBytes"]?.integer.map { Int64($0) },
+                    group: volume["group"]?.integer.map { UInt32(clamping: $0) }))
+        }
     }
 }
 
@@ -47,6 +60,7 @@ extension ContainerConfig {
         if let workingDirectory { tree["workingDirectory"] = .string(workingDirectory) }
         if let limit = resources.cpuLimitMillicores { tree["cpuLimitMillicores"] = JSON(limit) }
         if let limit = resources.memoryLimitBytes { tree["memoryLimitBytes"] = .integer(limit) }
+        if let request = resources.cpuRequestMillicores { tree["cpuRequestMillicores"] = JSON(request) }
         tree["addedCapabilities"] = .array(security.addedCapabilities.map { .string($0) })
         tree["droppedCapabilities"] = .array(security.droppedCapabilities.map { .string($0) })
         tree["readOnlyRoot"] = .bool(security.readOnlyRoot)
@@ -79,6 +93,7 @@ extension ContainerConfig {
             resources: Resources(
                 cpuLimitMillicores: json["cpuLimitMillicores"]?.integer,
                 memoryLimitBytes: json["memoryLimitBytes"]?.integer.map { Int64($0) }))
+        resources.cpuRequestMillicores = json["cpuRequestMillicores"]?.integer
         security.addedCapabilities = json["addedCapabilities"]?.strings ?? []
         security.droppedCapabilities = json["droppedCapabilities"]?.strings ?? []
         security.readOnlyRoot = json["readOnlyRoot"]?.bool ?? false

@@ -46,13 +46,18 @@ struct ContainerLauncher {
     let hidden: [String]
     /// Mount points of the host that get an overlay of their own.
     let layers: [String]
+    /// Nil where this machine has none that can be written; limits are then not kept, which the runtime has said.
+    let groups: ControlGroups?
 
     /// Starts a container's init; the program's start is reported later. `processes` is what `clinux_spec_processes` takes.
     func launch(_ id: String, _ config: ContainerConfig, processes: Int32) throws(Problem) -> ContainerProcess {
+        let entries = try groups?.make(pod: sandbox.id, container: id, config.resources) ?? []
         let spec = try program(config.command + config.arguments, config)
         defer { clinux_spec_free(spec) }
+        for entry in entries { clinux_spec_cgroup(spec, entry) }
         clinux_spec_processes(spec, processes)
         if config.security.readOnlyRoot { clinux_spec_read_only(spec) }
+        if config.privileged { clinux_spec_all_devices(spec) }
         let home = directory.container(id)
         clinux_spec_root(spec, home + "/root", home + "/upper", home + "/work")
         for (position, layer) in layers.enumerated() {

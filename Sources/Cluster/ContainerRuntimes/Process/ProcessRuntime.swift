@@ -26,6 +26,7 @@ package final class ProcessRuntime: ContainerRuntime {
     let directory: String
     private let executable: String
     private let hidden: [String]
+    let groups: ControlGroups?
     let logger: Logger
     private let makeID: @Sendable () -> String
     let pods = Mutex<[String: Pod]>([:])
@@ -51,6 +52,12 @@ package final class ProcessRuntime: ContainerRuntime {
         self.hidden = [directory] + hidden
         self.logger = logger
         self.makeID = makeID ?? { Self.randomID() }
+        let mountInfo = String(decoding: Files.read("/proc/self/mountinfo") ?? [], as: UTF8.self)
+        groups = ControlGroups.found(mountInfo: mountInfo, name: Self.groupName(directory))
+        if groups == nil {
+            logger.warning(
+                "no control groups can be written here: cpu and memory limits of pods are not kept; everything else works")
+        }
         try Files.makeDirectory(directory + "/pods", mode: 0o755)
         chmod(directory, 0o700)
     }
@@ -91,7 +98,7 @@ package final class ProcessRuntime: ContainerRuntime {
         if let text = config.hosts { try Files.write(home.etc("hosts"), Array(text.utf8), mode: 0o644) }
         let record: JSON = [
             "config": config.json, "createdAt": .integer(SystemTime.wall),
-            "hidden": .array(hidden.map { .string($0) }),
+            "hidden": .array(hidden.map { .string($0) }), "groups": groups.map { .string($0.name) } ?? .null,
         ]
         try Files.write(home.configFile, record.bytes)
 
@@ -165,6 +172,7 @@ package final class ProcessRuntime: ContainerRuntime {
             }
         }
         try await clear(PodDirectory(path: podPath(id)))
+        groups?.remove(pod: id)
         pods.withLock { $0[id] = nil }
     }
 
@@ -182,11 +190,6 @@ package final class ProcessRuntime: ContainerRuntime {
         let pod = pods.withLock { $0[sandbox] }
         guard let link = pod?.link, pod?.status.state == .ready else {
             throw Problem(.notFound, "sandbox \(sandbox) is not ready")
-        }
-        if config.resources != ContainerConfig.Resources() {
-            logger.warning(
-                "limits are not enforced for image host yet",
-                metadata: ["sandbox": "\(sandbox)", "container": "\(config.name)"])
         }
         let id = makeID()
         try await link.ask(.create(id: id, config))
@@ -225,6 +228,16 @@ package final class ProcessRuntime: ContainerRuntime {
             .execute(id: id, command: command, timeoutMilliseconds: milliseconds),
             extra: .milliseconds(Int64(milliseconds)))
         return ExecResult(json: answer)
+    }
+
+    package func use() async -> [ContainerUse] {
+        let running = pods.withLock { pods in pods.values.flatMap(\.containers.values).filter { $0.state == .running } }
+        return running.map { status in
+            let use = groups?.use(pod: status.sandboxID, container: status.id) ?? ProcessUse.of(initPid: status.pid)
+            return ContainerUse(
+                id: status.id, sandboxID: status.sandboxID, name: status.name, cpuNanoseconds: use.cpuNanoseconds,
+                workingSetBytes: use.workingSetBytes)
+        }
     }
 
     package func nextEvents() async -> [RuntimeEvent] { await events.next() }
@@ -271,6 +284,12 @@ package final class ProcessRuntime: ContainerRuntime {
             id: config.id, namespace: config.namespace, name: config.name, state: .notReady,
             createdAt: Int64(record["createdAt"]?.integer ?? 0), networkNamespace: nil, pid: 0, labels: config.labels,
             annotations: config.annotations)
+    }
+
+    /// A name for the groups of everything in this directory, so that two platforms on one machine keep apart.
+    private static func groupName(_ directory: String) -> String {
+        let hash = directory.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return "mangrove-" + String(hash, radix: 16)
     }
 
     private static func randomID() -> String {

@@ -203,6 +203,7 @@ struct Shim {
             case .signal(let id, let number):
                 if let pidfd = processes[.container(id)]?.process.pidfd { _ = clinux_signal(pidfd, number) }
             case .discard(let id):
+                launcher.groups?.remove(pod: sandbox.id, container: id)
                 _ = clinux_remove_tree(directory.container(id))
                 unlink(directory.statusFile(of: id))
             case .execute(let number, let container, let command): execute(number, container, command)

@@ -196,7 +196,7 @@ struct ShimMachine {
     mutating func failed(_ id: String, _ message: String) { containers[id]?.failure = message }
 
     /// Nothing of the container runs any more and its log is complete.
-    mutating func ended(_ id: String, exitCode: Int32, at now: Moment) -> [Action] {
+    mutating func ended(_ id: String, exitCode: Int32, isOutOfMemory: Bool = false, at now: Moment) -> [Action] {
         guard var container = containers[id], container.isAlive else { return [] }
         var actions: [Action] = []
         container.isStarting = false
@@ -206,6 +206,8 @@ struct ShimMachine {
         container.status.finishedAt = now.wall
         container.status.exitCode = exitCode
         container.status.reason = ContainerStatus.reason(exitCode: exitCode)
+        // A program that came to a good end all the same has only lost a child.
+        if isOutOfMemory, exitCode != 0 { container.status.reason = "OOMKilled" }
         if let failure = container.failure {
             container.status.exitCode = 128
             container.status.reason = "StartError"

@@ -143,7 +143,10 @@ extension Shim {
         ended.log?.close()
         if case .container(let id) = owner { detachAll(from: id) }
         switch owner {
-        case .container(let id): perform(machine.ended(id, exitCode: code, at: now))
+        case .container(let id):
+            let isOutOfMemory = launcher.groups?.hasRunOutOfMemory(pod: sandbox.id, container: id) ?? false
+            launcher.groups?.remove(pod: sandbox.id, container: id)
+            perform(machine.ended(id, exitCode: code, isOutOfMemory: isOutOfMemory, at: now))
         case .execution(let number):
             ended.result.exitCode = code
             let failure = ended.failure

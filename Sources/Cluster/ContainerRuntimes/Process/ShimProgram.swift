@@ -45,6 +45,11 @@ package enum ShimProgram {
         if sandbox.sharesProcesses { try checked(clinux_hold_processes(&sharedProcesses), "making the pod's pid namespace") }
         try Files.makeDirectory(directory.sharedMemory)
         try checked(clinux_mount_tmpfs(directory.sharedMemory, "size=64m,mode=1777"), "mounting the pod's /dev/shm")
+        for volume in sandbox.memoryVolumes {
+            var options = volume.group.map { "mode=2777,gid=\($0)" } ?? "mode=1777"
+            if let size = volume.sizeBytes { options += ",size=\(size)" }
+            try checked(clinux_mount_tmpfs(volume.path, options), "mounting memory at \(volume.path)")
+        }
         try Files.makeDirectory(directory.containers)
         if clinux_overlay_works(directory.containers) < 0 {
             print("\(directory.containers) cannot carry overlays; what containers write is kept in memory")
@@ -53,7 +58,8 @@ package enum ShimProgram {
         let mountInfo = String(decoding: Files.read("/proc/self/mountinfo") ?? [], as: UTF8.self)
         let launcher = ContainerLauncher(
             sandbox: sandbox, directory: directory, hidden: hidden,
-            layers: HostMounts.layers(mountInfo: mountInfo, hidden: hidden))
+            layers: HostMounts.layers(mountInfo: mountInfo, hidden: hidden),
+            groups: tree["groups"]?.string.flatMap { ControlGroups.found(mountInfo: mountInfo, name: $0) })
         let listener = try checked(clinux_listen(directory.path, PodDirectory.socketName), "listening")
         try checked(clinux_set_nonblocking(listener), "listening")
         try checked(clinux_set_nonblocking(firstClient), "the runtime's connection")

@@ -1,0 +1,32 @@
+// What containers use, where the machine gives us no control groups: the sum over their processes.
+
+import Glibc
+
+enum ProcessUse {
+    /// Processes that are looked at for one container.
+    static let processLimit = 4096
+
+    /// Processor time and resident memory of a container's init and everything below it.
+    static func of(initPid: Int32) -> (cpuNanoseconds: UInt64, workingSetBytes: UInt64) {
+        var pending = [initPid]
+        var seen = 0
+        var cpu: UInt64 = 0
+        var memory: UInt64 = 0
+        let tick = UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        let page = UInt64(max(1, sysconf(Int32(_SC_PAGESIZE))))
+        while let pid = pending.popLast(), seen < processLimit {
+            seen += 1
+            // After the name, which may hold anything, come numbers; times are the 12th to 15th of them (proc(5)).
+            let fields = text("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ") ?? []
+            if fields.count > 14 {
+                cpu += fields[11...14].reduce(0) { $0 + (UInt64($1) ?? 0) } * 1_000_000_000 / tick
+            }
+            let sizes = text("/proc/\(pid)/statm").split(separator: " ")
+            if sizes.count > 1 { memory += (UInt64(sizes[1]) ?? 0) * page }
+            pending += text("/proc/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { Int32($0) }
+        }
+        return (cpu, memory)
+    }
+
+    private static func text(_ path: String) -> String { String(decoding: Files.read(path) ?? [], as: UTF8.self) }
+}
