@@ -53,7 +53,7 @@ let tests: [Target] = [
     suite("APIServer", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer",
           parts: .httpTypes, .nio, .x509, .crypto, .log),
     suite("Reconciling", of: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .httpTypes, .nio, .log),
-suite("Controllers", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client",
+    suite("Controllers", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client",
           "Reconciling", "Controllers", "Scheduling", parts: .httpTypes, .log),
     suite("RemoteStreams", of: "Formats", "Objects", "RemoteStreams"),
     suite("ContainerRuntimes", of: "Formats", "Objects", "Timing", "RemoteStreams", "ContainerRuntimes", "CLinux",

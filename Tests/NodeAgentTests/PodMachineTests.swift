@@ -298,6 +298,47 @@ import Testing
         #expect(script.events.count == 1, "it is said once")
     }
 
+    @Test func anEphemeralContainerRunsOnceAndChangesNothingElse() {
+        var script = Script(Script.pod())
+        script.bringUp()
+        var pod = script.machine.pod
+        pod["spec", "ephemeralContainers"] = [["name": "debugger", "image": "host", "command": ["sh"]]]
+        script.machine.podChanged(pod, at: script.now)
+        #expect(script.actions() == [.startContainer(name: "debugger", attempt: 0, replacing: nil)])
+        let main = script.record("main")
+        script.see([main, script.record("debugger")])
+        script.machine.containerStarted("debugger", failure: nil, at: script.now)
+        #expect(script.condition("Ready") == "True")
+        script.see([main, script.record("debugger", phase: .ended, code: 1)])
+        #expect(script.actions() == [], "it is not started again")
+        #expect(script.status()["phase"] == "Running")
+        #expect(script.condition("Ready") == "True")
+        #expect(script.status()["ephemeralContainerStatuses"]?.array?[0]["state", "terminated", "exitCode"] == 1)
+    }
+
+    @Test func aPodThatIsActiveForTooLongFails() {
+        var script = Script(Script.pod { $0["spec", "activeDeadlineSeconds"] = 60 })
+        script.bringUp()
+        #expect(script.machine.nextDeadline(after: script.now) == script.now + .seconds(60))
+        script.pass(59)
+        #expect(script.actions() == [])
+        script.pass(1)
+        #expect(stops(script.actions()) == ["main"])
+        #expect(script.events.contains { $0.reason == "DeadlineExceeded" })
+        script.end("main", code: 143)
+        script.machine.containerStopped("main", at: script.now)
+        #expect(script.actions() == [.removeSandbox], "and nothing starts again")
+        #expect(script.status()["phase"] == "Failed")
+        #expect(script.status()["reason"] == "DeadlineExceeded")
+        // The next agent remembers.
+        var pod = script.machine.pod
+        pod.status = script.status()
+        var later = Script(pod, at: script.now)
+        later.see([], sandbox: .absent)
+        #expect(later.actions() == [.removeSandbox])
+        #expect(later.status()["reason"] == "DeadlineExceeded")
+    }
+
     private func stops(_ actions: [PodAction]) -> [String] {
         actions.compactMap { action in
             guard case .stopContainer(let name, _, _) = action else { return nil }

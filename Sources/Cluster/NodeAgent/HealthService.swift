@@ -14,12 +14,12 @@ enum HealthService {
             var options = CallOptions.defaults
             options.timeout = timeout
             options.waitForReady = false
-            let status = try await withGRPCClient(transport: transport) { [options] client in
+            let status = try await withGRPCClient(transport: transport) { [options] client -> Int in
                 try await client.unary(
                     request: ClientRequest(message: request(service)),
                     descriptor: MethodDescriptor(fullyQualifiedService: "grpc.health.v1.Health", method: "Check"),
                     serializer: BytesSerializer(), deserializer: BytesDeserializer(), options: options
-                ) { answer in status(try answer.message) }
+                ) { answer throws -> Int in Self.status(try answer.message) }
             }
             return status == serving
                 ? .success : .failure("service unhealthy (responded with \"\(names[status] ?? String(status))\")")

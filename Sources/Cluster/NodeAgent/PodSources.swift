@@ -43,7 +43,7 @@ struct PodSources: Sendable {
             }
         }
         do {
-            sources.services = try await client.list(.services, Selection(namespace: pod.namespace)).items
+            sources.services = try await client.list(.services, Selection(namespace: pod.namespace)).objects
         } catch {
             throw StartFailure(failureReason, "the services cannot be listed: \(error)")
         }

@@ -52,7 +52,7 @@ struct PodVolumes: Sendable {
             let path = paths.volume(name)
             try Files.makeDirectory(path, mode: 0o777)
             if let medium = empty["medium"]?.string, medium == "Memory" {
-                let limit = try empty["sizeLimit"]?.text.map { try Quantity(parsing: Self.bare($0)).value }
+                let limit = try empty["sizeLimit"].map { try Quantity(parsing: $0.string ?? $0.text).value }
                 inMemory.append(.init(path: path, sizeBytes: limit, group: group.map { UInt32(clamping: $0) }))
             } else if let medium = empty["medium"]?.string, !medium.isEmpty {
                 throw StartFailure("", "emptyDir of medium \(medium) is not supported")
@@ -70,10 +70,6 @@ struct PodVolumes: Sendable {
         }
         let kind = volume.object?.keys.first { $0 != "name" } ?? "none"
         throw StartFailure("", "volumes of kind \(kind) are not supported on this node")
-    }
-
-    private static func bare(_ text: String) -> String {
-        text.hasPrefix("\"") ? String(text.dropFirst().dropLast()) : text
     }
 
     private static func hostPath(_ path: String, type: String) throws -> String {

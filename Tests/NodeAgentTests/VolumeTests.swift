@@ -1,0 +1,90 @@
+// Volumes, downward fields and service variables, on a directory of the test's own.
+
+import ContainerRuntimes
+import Formats
+import Glibc
+import Objects
+import Testing
+
+@testable import NodeAgent
+
+@Suite struct VolumeTests {
+    private let root = "/tmp/mangrove-volumes-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+
+    private func file(_ path: String, _ text: String, mode: Int? = nil) -> VolumeFile {
+        VolumeFile(path: path, content: Array(text.utf8), mode: mode)
+    }
+
+    @Test func aVolumeChangesAllAtOnceAndOnlyWhenItDiffers() throws {
+        defer { Files.remove(root) }
+        let volume = VolumeDirectory(path: root, defaultMode: 0o640, group: nil)
+        try volume.write([file("a", "1"), file("deep/b", "2", mode: 0o400)], stamp: "first")
+        #expect(Files.text(root + "/a") == "1" && Files.text(root + "/deep/b") == "2")
+        #expect(Files.mode(root + "/..data/a") == 0o640 && Files.mode(root + "/..data/deep/b") == 0o400)
+        #expect(Files.link(root + "/..data") == "..first" && Files.link(root + "/deep") == "..data/deep")
+        try volume.write([file("a", "1"), file("deep/b", "2", mode: 0o400)], stamp: "second")
+        #expect(Files.link(root + "/..data") == "..first", "nothing changed, nothing moved")
+        try volume.write([file("a", "3")], stamp: "third")
+        #expect(Files.link(root + "/..data") == "..third")
+        #expect(Files.text(root + "/a") == "3")
+        #expect(Files.names(in: root) == ["..data", "..third", "a"], "the old contents are gone")
+        #expect(throws: Problem.self) { try volume.write([file("../x", "")], stamp: "fourth") }
+    }
+
+    @Test func aGroupMayReadWhatTheOwnerMay() throws {
+        defer { Files.remove(root) }
+        try VolumeDirectory(path: root, defaultMode: 0o400, group: Int(getgid())).write([file("key", "s")], stamp: "one")
+        #expect(Files.mode(root + "/..data/key") == 0o440)
+        #expect(Files.mode(root).map { $0 & 0o2000 } == 0o2000, "new files belong to the group too")
+    }
+
+    private var fields: DownwardFields {
+        let pod = PodScript.pod([
+            PodScript.container("main", ["resources": ["limits": ["memory": "100Mi"], "requests": ["cpu": "250m"]]])
+        ])
+        return DownwardFields(
+            pod: pod, address: "10.88.0.5", hostAddress: "192.0.2.2", nodeProcessors: 4, nodeMemoryBytes: 1 << 30)
+    }
+
+    @Test func resourcesAreToldInUnitsOfTheDivisor() throws {
+        func ask(_ resource: String, _ divisor: String? = nil) throws -> String {
+            var reference: JSON = ["resource": .string(resource)]
+            if let divisor { reference["divisor"] = .string(divisor) }
+            return try fields.resource(reference, of: "main")
+        }
+        #expect(try ask("requests.cpu") == "1", "rounded up")
+        #expect(try ask("requests.cpu", "1m") == "250")
+        #expect(try ask("limits.memory", "1Mi") == "100")
+        #expect(try ask("limits.cpu") == "4", "no limit is what the node has")
+        #expect(try ask("requests.memory") == "0")
+        #expect(throws: StartFailure.self) { try ask("limits.gold") }
+    }
+
+    @Test func servicesAreFoundInTheEnvironment() {
+        var service = Object(.services, namespace: "shop", name: "order-book")
+        service.spec = [
+            "clusterIP": "10.96.3.4",
+            "ports": [["name": "web", "port": 80], ["name": "dns-udp", "port": 53, "protocol": "UDP"]],
+        ]
+        var headless = Object(.services, namespace: "shop", name: "none")
+        headless.spec = ["clusterIP": "None", "ports": [["port": 1]]]
+        let found = ServiceVariables.of([service, headless])
+        #expect(found["ORDER_BOOK_SERVICE_HOST"] == "10.96.3.4" && found["ORDER_BOOK_SERVICE_PORT"] == "80")
+        #expect(found["ORDER_BOOK_SERVICE_PORT_DNS_UDP"] == "53")
+        #expect(found["ORDER_BOOK_PORT_53_UDP"] == "udp://10.96.3.4:53")
+        #expect(!found.keys.contains { $0.hasPrefix("NONE") })
+    }
+
+    @Test func theEndOfALogIsTheMessageOfAFailure() {
+        let line = "2026-11-23T01:25:22.399458203Z stderr F "
+        #expect(TerminationMessages.end(ofLog: Array("\(line)one\n\(line)two\n".utf8)) == "one\ntwo\n")
+        let many = (0..<100).map { "\(line)\($0)\n" }.joined()
+        #expect(TerminationMessages.end(ofLog: Array(many.utf8)).hasPrefix("20\n"), "the last 80 lines")
+    }
+
+    @Test func healthMessagesAreReadAndWritten() {
+        #expect(HealthService.request("") == [])
+        #expect(HealthService.request("ab") == [0x0A, 2, 97, 98])
+        #expect(HealthService.status([0x08, 1]) == 1 && HealthService.status([]) == 0)
+    }
+}
