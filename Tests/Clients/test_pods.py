@@ -20,7 +20,8 @@ def pod(name, namespace, *containers, **spec):
 
 
 def apply(platform, *objects):
-    platform.apply("\n---\n".join(json.dumps(each) for each in objects))
+    for each in objects:
+        platform.apply(json.dumps(each))
 
 
 def status(platform, namespace, name):
