@@ -16,7 +16,7 @@ extension KubernetesAPI {
 
     /// Answers a GET: with the stored bytes, where they are what was asked for.
     func shown(_ call: APICall) throws -> APIAnswer {
-        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query)
+        let presentation = try call.presentation()
         let key = ObjectRecords.key(call.resource, namespace: call.namespace, name: call.name ?? "")
         if presentation.isStored, let record = records.store.get(key) { return .bytes(record.bytes) }
         return try call.answer(with: existing(call).object, api: self)
