@@ -35,7 +35,7 @@ struct NodeParts: Sendable {
         try await runtime.adopt()
         let proxy = try ServiceProxy(
             client: client("service-proxy"), serviceCIDR: configuration.serviceCIDR, podCIDR: configuration.podCIDR,
-            logger: logger)
+            nodeName: configuration.nodeName, nodeAddress: Self.machineAddress(), logger: logger)
         let node = NodeConfiguration(
             nodeName: configuration.nodeName, nodeAddress: Self.machineAddress(), directory: directory + "/node",
             clusterDNS: configuration.dnsServiceAddress, clusterDomain: configuration.clusterDomain,

@@ -82,6 +82,26 @@ import Testing
         #expect(TerminationMessages.end(ofLog: Array(many.utf8)).hasPrefix("20\n"), "the last 80 lines")
     }
 
+    @Test(arguments: [(nil, 6), (4, 4), (3, 3), (2, 2), (0, 0), (9, 6)]) func aLogGoesOnOverFilesThatWerePutAside(
+        _ tail: Int?, _ expected: Int
+    ) async throws {
+        defer { Files.remove(root) }
+        let pod = PodScript.pod()
+        let directory = "\(root)/shop_web_u1/main"
+        try Files.makeDirectory(directory)
+        func lines(_ numbers: ClosedRange<Int>) -> [UInt8] {
+            Array(numbers.map { "2026-11-23T01:25:22.000000000Z stdout F line \($0)\n" }.joined().utf8)
+        }
+        try Files.write(lines(1...2), to: directory + "/0.log.20261123012522000000001", mode: 0o600)
+        try Files.write(lines(3...3), to: directory + "/0.log.20261123012522000000002", mode: 0o600)
+        try Files.write(lines(4...6), to: directory + "/0.log", mode: 0o600)
+        let stream = try PodLogs(directory: root).open(pod, LogReading(tailLines: tail)) { _ in false }
+        var text: [UInt8] = []
+        while let bytes = try await stream.next() { text += bytes }
+        let wanted = (7 - expected..<7).map { "line \($0)\n" }.joined()
+        #expect(String(decoding: text, as: UTF8.self) == wanted)
+    }
+
     @Test func healthMessagesAreReadAndWritten() {
         #expect(HealthService.request("") == [])
         #expect(HealthService.request("ab") == [0x0A, 2, 97, 98])

@@ -52,7 +52,8 @@ import Testing
             ])
         #expect(rules.text.contains("meta l4proto tcp dnat to 10.88.0.3:8080"))
         #expect(rules.text.contains("meta l4proto udp dnat to 10.88.0.3:5353"))
-        #expect(!rules.text.contains("tcp . 81"))
+        #expect(!rules.text.contains("tcp . 81 :"))
+        #expect(rules.text.contains("elements = { 10.96.0.20 . tcp . 81 }"), "refused, not sent on its way")
     }
 
     @Test func fallsBackToServingEndpointsUntilTheyAreAskedToLeave() throws {
@@ -65,7 +66,7 @@ import Testing
         #expect(targets(try rules(service, slices)) == ["10.88.0.3"])
         let asked = try rules(service, slices, withdrawing: ["10.88.0.3"])
         #expect(targets(asked) == [])
-        #expect(!asked.text.contains("10.96.0.20"))
+        #expect(!asked.text.contains("goto svc/shop/web"))
         let replaced = slices + [Picture.slice("web-2", of: "web", [.ready("10.88.0.6")])]
         #expect(targets(try rules(service, replaced)) == ["10.88.0.6"])
     }
@@ -84,6 +85,40 @@ import Testing
         #expect(open.text.contains("tcp . 30080 : goto svc/shop/web/tcp/80"))
         let closed = try rules([Picture.service("web", ip: "10.96.0.20", ports: [port])], slices)
         #expect(!closed.text.contains("30080"))
+    }
+
+    @Test func aLoadBalancerAnswersAtItsAddress() throws {
+        var service = Picture.service("web", ip: "10.96.0.20", spec: ["type": "LoadBalancer", "externalIPs": ["198.51.100.7"]])
+        #expect(LoadBalancerStatus.wanted(service, address: "192.0.2.2")?["ingress"]?.array?.first?["ip"] == "192.0.2.2")
+        service.status = ["loadBalancer": ["ingress": [["ip": "192.0.2.2", "ipMode": "VIP"]]]]
+        #expect(LoadBalancerStatus.wanted(service, address: "192.0.2.2") == nil)
+        let rules = try rules([service], [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])])
+        for address in ["192.0.2.2", "198.51.100.7", "10.96.0.20"] {
+            #expect(rules.text.contains("\(address) . tcp . 80 : goto svc/shop/web/tcp/80"))
+        }
+        service["spec", "type"] = "ClusterIP"
+        #expect(LoadBalancerStatus.wanted(service, address: "192.0.2.2") == ["ingress": .null])
+    }
+
+    @Test func localPoliciesKeepToTheNodesOwnEndpoints() throws {
+        let port: JSON = ["name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080]
+        let service = Picture.service(
+            "web", ip: "10.96.0.20", ports: [port], spec: ["type": "NodePort", "externalTrafficPolicy": "Local"])
+        var slice = Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("192.0.2.99")])
+        slice["endpoints"] = .array(
+            (slice["endpoints"]?.array ?? []).enumerated().map { position, endpoint in
+                var endpoint = endpoint
+                endpoint["nodeName"] = position == 0 ? "here" : "there"
+                return endpoint
+            })
+        let table = ServiceTable(services: [service], slices: [slice], nodeName: "here")
+        #expect(table.ports.first?.targets.count == 2)
+        #expect(table.ports.first?.externalTargets.map(\.address.description) == ["10.88.0.2"])
+        let rules = Ruleset(
+            table, serviceRange: try #require(AddressRange("10.96.0.0/12")),
+            podRange: try #require(AddressRange("10.88.0.0/16")))
+        #expect(rules.text.contains("tcp . 30080 : goto out/shop/web/tcp/80"))
+        #expect(rules.text.contains("10.96.0.20 . tcp . 80 : goto svc/shop/web/tcp/80"))
     }
 
     @Test func ignoresHeadlessAndExternalNameServicesAndOtherFamilies() throws {

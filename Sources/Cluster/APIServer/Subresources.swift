@@ -142,12 +142,34 @@ extension KubernetesAPI {
         options.sinceTime = call.query["sinceTime"]
         options.tailLines = try call.query.integer("tailLines")
         options.limitBytes = try call.query.integer("limitBytes")
+        try checkLogOptions(options)
         if let stream = call.query["stream"], stream != "All" {
             throw Problem(.notImplemented, "pods/log serves only the joined stream (stream=All)")
         }
         if (pod["spec", "nodeName"]?.string ?? "").isEmpty { return .text("") }
         let chunks = try await nodeAccess.logs(namespace: pod.namespace, pod: pod.name, options: options)
         return .stream(chunks, contentType: "text/plain")
+    }
+
+    /// What `validation.ValidatePodLogOptions` refuses, in its words.
+    private func checkLogOptions(_ options: LogOptions) throws(Problem) {
+        let kind = Resource(group: "", version: "v1", kind: "PodLogOptions", plural: "podlogoptions")
+        func refuse(_ field: String, _ value: Int, _ words: String) -> Problem {
+            .invalid(kind, "", [.invalid(field, JSON(value), words)])
+        }
+        if let lines = options.tailLines, lines < 0 {
+            throw refuse("tailLines", lines, "must be greater than or equal to 0")
+        }
+        if let bytes = options.limitBytes, bytes < 1 { throw refuse("limitBytes", bytes, "must be greater than 0") }
+        if let seconds = options.sinceSeconds {
+            if seconds < 1 { throw refuse("sinceSeconds", seconds, "must be greater than 0") }
+            if options.sinceTime != nil {
+                throw Problem.badRequest("at most one of `sinceTime` or `sinceSeconds` may be specified")
+            }
+        }
+        if let time = options.sinceTime, Timestamp(rfc3339: time) == nil {
+            throw Problem.badRequest("parsing time \"\(time)\": it is no RFC 3339 time (parameter sinceTime)")
+        }
     }
 
     /// The container that a log is asked of; the only one where none is named.

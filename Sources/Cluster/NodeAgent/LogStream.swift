@@ -1,4 +1,4 @@
-// Reads one log file to its end, or on and on while its container runs.
+// Reads one run's log to its end, or on and on while its container runs; the log may be put aside and begun anew meanwhile.
 
 import Client
 import Glibc
@@ -13,28 +13,35 @@ package final class LogStream: ByteStream {
 
     private struct State {
         var lines: LogLines
+        var file: Int32
         var offset: Int
+        /// Newer files of the same run.
+        var rest: [String]
     }
 
+    /// The file that grows.
     private let path: String
-    private let file: Int32
     private let isRunning: (@Sendable () async -> Bool)?
     private let state: Mutex<State>
 
-    /// Follows the file while `isRunning` says so; without it the stream ends at the end of the file.
-    init(path: String, _ options: LogReading, isRunning: (@Sendable () async -> Bool)?) throws(Problem) {
-        file = open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else {
-            throw Problem(.notFound, "cannot open the log \(path): \(String(cString: strerror(errno)))")
-        }
+    /// Reads `older` and then the file at `path`, which it follows while `isRunning` says so; without it the stream ends at
+    /// the end of the file.
+    init(
+        path: String, older: [String] = [], _ options: LogReading, isRunning: (@Sendable () async -> Bool)?
+    ) throws(Problem) {
         self.path = path
         self.isRunning = isRunning
+        var paths = older + [path]
         var start = 0
-        if let tailLines = options.tailLines { start = Self.startOfTail(tailLines, of: file) }
-        state = Mutex(State(lines: LogLines(options), offset: start))
+        if let tailLines = options.tailLines { start = Self.skipToTail(tailLines, &paths) }
+        let file = open(paths[0], O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else {
+            throw Problem(.notFound, "cannot open the log \(paths[0]): \(String(cString: strerror(errno)))")
+        }
+        state = Mutex(State(lines: LogLines(options), file: file, offset: start, rest: Array(paths.dropFirst())))
     }
 
-    deinit { close(file) }
+    deinit { state.withLock { _ = close($0.file) } }
 
     package func next() async throws -> [UInt8]? {
         var isLastLook = isRunning == nil
@@ -57,18 +64,59 @@ package final class LogStream: ByteStream {
     private func read() -> (isAtEnd: Bool, output: [UInt8]) {
         state.withLock { state in
             var buffer = [UInt8](repeating: 0, count: Self.chunkBytes)
-            let count = pread(file, &buffer, buffer.count, off_t(state.offset))
-            guard count > 0 else { return (true, []) }
+            let count = pread(state.file, &buffer, buffer.count, off_t(state.offset))
+            guard count > 0 else { return (!proceed(&state), []) }
             state.offset += count
             return (false, state.lines.received(buffer[..<count]))
         }
     }
 
-    /// Where the last lines of a file begin.
-    private static func startOfTail(_ lines: Int, of file: Int32) -> Int {
-        var end = Int(lseek(file, 0, SEEK_END))
-        if lines <= 0 { return max(end, 0) }
-        var missing = lines
+    /// Goes on to the next file, or to the one that was begun since this one was put aside; false when there is none.
+    private func proceed(_ state: inout State) -> Bool {
+        let next: String
+        if state.rest.isEmpty {
+            guard isRunning != nil, Self.identity(of: state.file) != Self.identity(of: path) else { return false }
+            next = path
+        } else {
+            next = state.rest.removeFirst()
+        }
+        let file = open(next, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        close(state.file)
+        state.file = file
+        state.offset = 0
+        return true
+    }
+
+    private static func identity(of file: Int32) -> ino_t? {
+        var facts = stat()
+        return fstat(file, &facts) == 0 ? facts.st_ino : nil
+    }
+
+    private static func identity(of path: String) -> ino_t? {
+        var facts = stat()
+        return stat(path, &facts) == 0 ? facts.st_ino : nil
+    }
+
+    /// Drops the files before the one that the wanted last lines begin in; says where in it they begin.
+    private static func skipToTail(_ lines: Int, _ paths: inout [String]) -> Int {
+        var missing = max(0, lines)
+        for position in paths.indices.reversed() {
+            let file = open(paths[position], O_RDONLY | O_CLOEXEC)
+            guard file >= 0 else { continue }
+            defer { close(file) }
+            if let start = startOfTail(&missing, of: file, isLast: lines <= 0) {
+                paths.removeFirst(position)
+                return start
+            }
+        }
+        return 0
+    }
+
+    /// Where the last lines of a file begin; nil when it has fewer, and then `missing` of them stand before it.
+    private static func startOfTail(_ missing: inout Int, of file: Int32, isLast: Bool) -> Int? {
+        var end = max(0, Int(lseek(file, 0, SEEK_END)))
+        if isLast { return end }
         while end > 0 {
             let start = max(0, end - chunkBytes)
             var buffer = [UInt8](repeating: 0, count: end - start)
@@ -80,6 +128,6 @@ package final class LogStream: ByteStream {
             }
             end = start
         }
-        return 0
+        return nil
     }
 }

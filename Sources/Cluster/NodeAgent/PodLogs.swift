@@ -67,7 +67,9 @@ package struct PodLogs: Sendable {
         }
         let follows = options.follows && !options.isPrevious
         let mayGrow: @Sendable () async -> Bool = { await isRunning(container) }
-        return try LogStream(path: "\(path)/\(wanted).log", options, isRunning: follows ? mayGrow : nil)
+        // What was put aside of this run, by time.
+        let older = Files.names(in: path).filter { $0.hasPrefix("\(wanted).log.") }.map { "\(path)/\($0)" }
+        return try LogStream(path: "\(path)/\(wanted).log", older: older, options, isRunning: follows ? mayGrow : nil)
     }
 
     private static func container(_ name: String, of names: [String], _ pod: Object) throws(Problem) -> String {

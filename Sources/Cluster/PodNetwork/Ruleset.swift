@@ -28,6 +28,9 @@ struct Ruleset: Hashable, Sendable {
 private struct Rules {
     let podRange: AddressRange
     var services: [String] = []
+    /// Addresses with a port that leads nowhere: connections are refused at once, also where the address is not in the
+    /// service range.
+    var empty: [String] = []
     var nodePorts: [String] = []
     var chains: [String] = []
     var targets: Set<IPv4Address> = []
@@ -36,28 +39,44 @@ private struct Rules {
 
     init(podRange: AddressRange) { self.podRange = podRange }
 
-    /// A port without targets gets no entry: its cluster IP falls through to the rejection, its node port to a machine that
-    /// does not listen there.
     mutating func add(_ port: ServicePort) {
-        guard !port.targets.isEmpty else { return }
-        let transport = port.transport.rawValue
-        let chain = "svc/\(port.service.namespace)/\(port.service.name)/\(transport)/\(port.port)"
+        let chain = "svc/\(port.service.namespace)/\(port.service.name)/\(port.transport.rawValue)/\(port.port)"
         guard chain.utf8.allSatisfy(Self.isPlain) else {
             omissions.append("\(port.service) has a name that no service can have")
             return
         }
+        if port.externalTargets == port.targets {
+            add(port, port.addresses + port.externalAddresses, port.nodePort, port.targets, chain)
+        } else {
+            add(port, port.addresses, nil, port.targets, chain)
+            add(port, port.externalAddresses, port.nodePort, port.externalTargets, "out/" + chain.dropFirst(4))
+        }
+    }
+
+    /// A port without targets gets no chain: its addresses are refused, its node port falls through to a machine that does
+    /// not listen there.
+    private mutating func add(
+        _ port: ServicePort, _ addresses: [IPv4Address], _ nodePort: Int?, _ targets: [ServicePort.Target], _ chain: String
+    ) {
+        let transport = port.transport.rawValue
+        guard !targets.isEmpty else {
+            for address in addresses where claim("\(address) . \(transport) . \(port.port)", port.service) {
+                empty.append("\(address) . \(transport) . \(port.port)")
+            }
+            return
+        }
         var isUsed = false
-        for address in port.addresses where claim("\(address) . \(transport) . \(port.port)", port.service) {
+        for address in addresses where claim("\(address) . \(transport) . \(port.port)", port.service) {
             services.append("\(address) . \(transport) . \(port.port) : goto \(chain)")
             isUsed = true
         }
-        if let nodePort = port.nodePort, claim("\(transport) . \(nodePort)", port.service) {
+        if let nodePort, claim("\(transport) . \(nodePort)", port.service) {
             nodePorts.append("\(transport) . \(nodePort) : goto \(chain)")
             isUsed = true
         }
         guard isUsed else { return }
-        for target in port.targets { targets.insert(target.address) }
-        chains.append("  chain \(chain) {\n    meta l4proto \(transport) \(Self.translation(port))\n  }\n")
+        for target in targets { self.targets.insert(target.address) }
+        chains.append("  chain \(chain) {\n    meta l4proto \(transport) \(Self.translation(targets, port.isSticky))\n  }\n")
     }
 
     /// nft refuses a whole ruleset that has one key twice; the first service in order keeps it.
@@ -70,12 +89,12 @@ private struct Rules {
         return true
     }
 
-    private static func translation(_ port: ServicePort) -> String {
-        if port.targets.count == 1, let only = port.targets.first { return "dnat to \(only.address):\(only.port)" }
-        let choice = port.isSticky ? "jhash ip saddr" : "numgen random"
-        let seed = port.isSticky ? " seed 0x6d616e67" : ""
-        let map = port.targets.enumerated().map { "\($0.offset) : \($0.element.address) . \($0.element.port)" }
-        return "dnat to \(choice) mod \(port.targets.count)\(seed) map { \(map.joined(separator: ", ")) }"
+    private static func translation(_ targets: [ServicePort.Target], _ isSticky: Bool) -> String {
+        if targets.count == 1, let only = targets.first { return "dnat to \(only.address):\(only.port)" }
+        let choice = isSticky ? "jhash ip saddr" : "numgen random"
+        let seed = isSticky ? " seed 0x6d616e67" : ""
+        let map = targets.enumerated().map { "\($0.offset) : \($0.element.address) . \($0.element.port)" }
+        return "dnat to \(choice) mod \(targets.count)\(seed) map { \(map.joined(separator: ", ")) }"
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {
@@ -104,6 +123,9 @@ private struct Rules {
               map services {
                 type ipv4_addr . inet_proto . inet_service : verdict
             \(Self.elements(services))  }
+              set empty {
+                type ipv4_addr . inet_proto . inet_service
+            \(Self.elements(empty))  }
               map nodeports {
                 type inet_proto . inet_service : verdict
             \(Self.elements(nodePorts))  }
@@ -128,12 +150,18 @@ private struct Rules {
                 meta l4proto tcp reject with tcp reset
                 reject with icmp type port-unreachable
               }
+              chain refuse-in {
+                type filter hook input priority filter
+                ip daddr . meta l4proto . th dport @empty goto refuse
+              }
               chain refuse-own {
                 type filter hook output priority filter
+                ip daddr . meta l4proto . th dport @empty goto refuse
                 ip daddr \(serviceRange) fib daddr type != local goto refuse
               }
               chain refuse-forwarded {
                 type filter hook forward priority filter
+                ip daddr . meta l4proto . th dport @empty goto refuse
                 ip daddr \(serviceRange) goto refuse
               }
             }

@@ -22,6 +22,8 @@ package final class ServiceProxy: Sendable {
 
     private let services: Informer
     private let slices: Informer
+    private let nodeName: String
+    private let balancer: LoadBalancerStatus
     private let serviceRange: AddressRange
     private let podRange: AddressRange
     private let logger: Logger
@@ -29,12 +31,15 @@ package final class ServiceProxy: Sendable {
     private let state = Mutex(State())
 
     package init(
-        client: KubernetesClient, serviceCIDR: String = "10.96.0.0/12", podCIDR: String = "10.88.0.0/16", logger: Logger
+        client: KubernetesClient, serviceCIDR: String = "10.96.0.0/12", podCIDR: String = "10.88.0.0/16",
+        nodeName: String = "", nodeAddress: String = "", logger: Logger
     ) throws(Problem) {
         guard let serviceRange = AddressRange(serviceCIDR) else {
             throw Problem(.invalid, "\"\(serviceCIDR)\" is no IPv4 range")
         }
         guard let podRange = AddressRange(podCIDR) else { throw Problem(.invalid, "\"\(podCIDR)\" is no IPv4 range") }
+        self.nodeName = nodeName
+        balancer = LoadBalancerStatus(client: client, address: nodeAddress, logger: logger)
         self.serviceRange = serviceRange
         self.podRange = podRange
         self.logger = logger
@@ -59,6 +64,7 @@ package final class ServiceProxy: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.services.run() }
             group.addTask { await self.slices.run() }
+            group.addTask { try await self.balancer.run(self.services) }
             group.addTask { try await self.keepTrue(tools) }
             try await group.next()
             group.cancelAll()
@@ -119,7 +125,8 @@ package final class ServiceProxy: Sendable {
         var reported: [String] = []
         while !Task.isCancelled {
             let withdrawing = state.withLock { $0.machine.withdrawing }
-            let table = ServiceTable(services: services.list(), slices: slices.list(), withdrawing: withdrawing)
+            let table = ServiceTable(
+                services: services.list(), slices: slices.list(), withdrawing: withdrawing, nodeName: nodeName)
             let ruleset = Ruleset(table, serviceRange: serviceRange, podRange: podRange)
             if ruleset.omissions != reported {
                 reported = ruleset.omissions

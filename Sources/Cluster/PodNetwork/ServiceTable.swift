@@ -21,14 +21,18 @@ struct ServicePort: Hashable, Sendable {
 
     var service: ObjectKey
     var transport: TransportProtocol
-    /// The cluster IP and the external IPs.
+    /// The cluster IPs: what the service is called inside.
     var addresses: [IPv4Address]
+    /// External IPs and the addresses of its load balancer: what it is called from outside, as by its node port.
+    var externalAddresses: [IPv4Address]
     var port: Int
     var nodePort: Int?
     /// Connections from one client go to one target.
     var isSticky: Bool
-    /// In order, without doubles.
+    /// For connections to `addresses`; in order, without doubles.
     var targets: [Target]
+    /// For connections to `externalAddresses` and `nodePort`.
+    var externalTargets: [Target]
 }
 
 /// The ports of all Services.
@@ -42,7 +46,9 @@ struct ServiceTable: Hashable, Sendable {
     ///
     /// Targets of a port are its ready endpoints; when none is ready, those that still serve while they terminate (as
     /// kube-proxy does, KEP-1669), but never a terminating endpoint in `withdrawing`: its node waits for it to be left.
-    init(services: [Object], slices: [Object], withdrawing: Set<IPv4Address> = []) {
+    ///
+    /// With a traffic policy of Local only endpoints whose node is `nodeName` count.
+    init(services: [Object], slices: [Object], withdrawing: Set<IPv4Address> = [], nodeName: String = "") {
         var slicesByService: [ObjectKey: [Object]] = [:]
         for slice in slices where slice["addressType"]?.string == "IPv4" {
             guard let service = slice.labels["kubernetes.io/service-name"] else { continue }
@@ -61,15 +67,21 @@ struct ServiceTable: Hashable, Sendable {
                         rawValue: (port["protocol"]?.string ?? "TCP").lowercased())
                 else { continue }
                 let addresses = Self.addresses(of: service)
+                let external = Self.externalAddresses(of: service)
                 let nodePort = Self.hasNodePorts(service) ? port["nodePort"]?.integer : nil
-                guard !addresses.isEmpty || nodePort != nil else { continue }
+                guard !addresses.isEmpty || !external.isEmpty || nodePort != nil else { continue }
+                func targets(_ policy: String) -> [ServicePort.Target] {
+                    Self.targets(
+                        port: port["name"]?.string ?? "", transport: transport, slices: own, withdrawing: withdrawing,
+                        onlyOn: service.spec[policy] == "Local" ? nodeName : nil)
+                }
                 ports.append(
                     ServicePort(
-                        service: service.key, transport: transport, addresses: addresses, port: number,
+                        service: service.key, transport: transport, addresses: addresses, externalAddresses: external,
+                        port: number,
                         nodePort: nodePort.flatMap { (1...65535).contains($0) ? $0 : nil },
                         isSticky: service.spec["sessionAffinity"]?.string == "ClientIP",
-                        targets: Self.targets(
-                            port: port["name"]?.string ?? "", transport: transport, slices: own, withdrawing: withdrawing)))
+                        targets: targets("internalTrafficPolicy"), externalTargets: targets("externalTrafficPolicy")))
             }
         }
         ports.sort { ($0.service, $0.transport, $0.port) < ($1.service, $1.transport, $1.port) }
@@ -84,8 +96,18 @@ struct ServiceTable: Hashable, Sendable {
         guard service.spec["type"]?.string != "ExternalName", service.spec["clusterIP"]?.string != "None" else { return [] }
         var texts = service.spec["clusterIPs"]?.strings ?? []
         if let only = service.spec["clusterIP"]?.string, !texts.contains(only) { texts.append(only) }
-        texts += service.spec["externalIPs"]?.strings ?? []
         return texts.compactMap { IPv4Address($0) }
+    }
+
+    private static func externalAddresses(of service: Object) -> [IPv4Address] {
+        guard service.spec["type"]?.string != "ExternalName" else { return [] }
+        var texts = service.spec["externalIPs"]?.strings ?? []
+        if service.spec["type"] == "LoadBalancer" {
+            // With ipMode Proxy whoever owns the address does not want it short-cut.
+            texts += (service.status["loadBalancer", "ingress"]?.array ?? []).filter { $0["ipMode"] != "Proxy" }
+                .compactMap { $0["ip"]?.string }
+        }
+        return Set(texts).sorted().compactMap { IPv4Address($0) }
     }
 
     private static func addresses(of endpoint: JSON) -> [IPv4Address] {
@@ -93,7 +115,8 @@ struct ServiceTable: Hashable, Sendable {
     }
 
     private static func targets(
-        port name: String, transport: ServicePort.TransportProtocol, slices: [Object], withdrawing: Set<IPv4Address>
+        port name: String, transport: ServicePort.TransportProtocol, slices: [Object], withdrawing: Set<IPv4Address>,
+        onlyOn node: String?
     ) -> [ServicePort.Target] {
         var ready: Set<ServicePort.Target> = []
         var lasting: Set<ServicePort.Target> = []
@@ -109,6 +132,7 @@ struct ServiceTable: Hashable, Sendable {
             for endpoint in slice["endpoints"]?.array ?? [] {
                 let condition = Condition(endpoint)
                 guard condition.isReady || condition.isServing && condition.isTerminating else { continue }
+                if let node, endpoint["nodeName"]?.string != node { continue }
                 for address in Self.addresses(of: endpoint) {
                     if condition.isTerminating, withdrawing.contains(address) { continue }
                     for number in numbers {
