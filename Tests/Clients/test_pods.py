@@ -1,10 +1,23 @@
 """What a pod says is done: limits, users, volumes, environment, hooks, probes, debugging."""
 
 import json
+import sys
 
 import pytest
 
 from conftest import until
+
+
+# A gRPC server whose health service says SERVING.
+HEALTH = """
+import concurrent.futures, grpc
+check = grpc.unary_unary_rpc_method_handler(lambda request, context: bytes([8, 1]))
+server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check}),))
+server.add_insecure_port("0.0.0.0:9000")
+server.start()
+server.wait_for_termination()
+"""
 
 
 def container(name="main", script=None, **more):
@@ -127,11 +140,13 @@ def test_hooks_and_probes(platform, namespace):
               startupProbe={"tcpSocket": {"port": "web"}, "periodSeconds": 1},
               readinessProbe={"exec": {"command": ["test", "-f", "/ready"]}, "periodSeconds": 1},
               livenessProbe={"httpGet": {"port": "web", "path": "/"}, "periodSeconds": 1})),
+          pod("healthy", namespace, container(
+              command=[sys.executable, "-c", HEALTH], readinessProbe={"grpc": {"port": 9000}, "periodSeconds": 1})),
           pod("deaf", namespace, container(
               script="exec sleep 1000", readinessProbe={"httpGet": {"port": 81, "path": "/"}, "periodSeconds": 1}),
               container("health", "exec sleep 1000",
                         readinessProbe={"grpc": {"port": 82}, "periodSeconds": 1})))
-    platform.kubectl("wait", "pod/good", "-n", namespace, "--for=condition=Ready", "--timeout=30s")
+    platform.kubectl("wait", "pod/good", "pod/healthy", "-n", namespace, "--for=condition=Ready", "--timeout=30s")
     assert platform.kubectl("exec", "good", "-n", namespace, "--", "cat", "/hook") == "started\n"
     platform.kubectl("exec", "good", "-n", namespace, "--", "rm", "/ready")
     platform.kubectl("wait", "pod/good", "-n", namespace, "--for=condition=Ready=false", "--timeout=30s")

@@ -60,6 +60,26 @@ import Testing
         #expect(throws: StartFailure.self) { try ask("limits.gold") }
     }
 
+    @Test func namesAreAskedForAsThePolicySays() {
+        func text(_ spec: JSON) -> String? {
+            let pod = PodScript.pod { pod in
+                for member in spec.object ?? JSONObject() { pod["spec", member.key] = member.value }
+            }
+            let node = NodeConfiguration(nodeName: "n", nodeAddress: "192.0.2.2", directory: "/d")
+            return NameResolution(pod: pod, configuration: node).text(host: "nameserver 192.0.2.1\noptions timeout:9\n")
+        }
+        let usual = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
+        #expect(text([:]) == usual)
+        #expect(text(["dnsPolicy": "Default"]) == nil && text(["hostNetwork": true]) == nil)
+        #expect(text(["hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"]) == usual)
+        let wish: JSON = ["nameservers": ["192.0.2.7"], "searches": ["a.b"], "options": [["name": "ndots", "value": "2"]]]
+        #expect(text(["dnsPolicy": "None", "dnsConfig": wish]) == "search a.b\nnameserver 192.0.2.7\noptions ndots:2\n")
+        #expect(
+            text(["dnsPolicy": "Default", "dnsConfig": wish])
+                == "search a.b\nnameserver 192.0.2.1\nnameserver 192.0.2.7\noptions timeout:9 ndots:2\n")
+        #expect(text(["dnsConfig": wish])?.hasSuffix("options ndots:2\n") == true)
+    }
+
     @Test func servicesAreFoundInTheEnvironment() {
         var service = Object(.services, namespace: "shop", name: "order-book")
         service.spec = [

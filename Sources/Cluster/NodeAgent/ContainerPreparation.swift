@@ -31,7 +31,8 @@ struct ContainerPreparation: Sendable {
     var sandbox: SandboxConfig {
         var config = SandboxConfig(
             id: pod.uid, namespace: pod.namespace, name: pod.name, hostname: hostname, labels: pod.labels,
-            annotations: [:], logDirectory: paths.logs, resolvConf: resolvConf,
+            annotations: [:], logDirectory: paths.logs,
+            resolvConf: NameResolution(pod: pod, configuration: configuration).text(host: Files.text("/etc/resolv.conf") ?? ""),
             hostNetwork: specification.isOnHostNetwork)
         config.hostIPC = pod.spec["hostIPC"]?.bool ?? false
         config.sharesProcesses = pod.spec["shareProcessNamespace"]?.bool ?? false
@@ -190,34 +191,6 @@ struct ContainerPreparation: Sendable {
         for alias in pod.spec["hostAliases"]?.array ?? [] {
             text += "\(alias["ip"]?.string ?? "")\t\((alias["hostnames"]?.strings ?? []).joined(separator: "\t"))\n"
         }
-        return text
-    }
-
-    /// The pod's `/etc/resolv.conf`; nil leaves it the node's.
-    var resolvConf: String? {
-        var policy = pod.spec["dnsPolicy"]?.string ?? "ClusterFirst"
-        if policy == "ClusterFirst", specification.isOnHostNetwork { policy = "Default" }
-        let wish = pod.spec["dnsConfig"]
-        var servers = wish?["nameservers"]?.strings ?? []
-        var searches = wish?["searches"]?.strings ?? []
-        var options = (wish?["options"]?.array ?? []).map { option in
-            (option["name"]?.string ?? "") + (option["value"]?.string.map { ":" + $0 } ?? "")
-        }
-        switch policy {
-        case "None":
-            break
-        case "Default":
-            return nil
-        default:
-            guard !configuration.clusterDNS.isEmpty else { return nil }
-            let domain = configuration.clusterDomain
-            servers.insert(configuration.clusterDNS, at: 0)
-            searches = ["\(pod.namespace).svc.\(domain)", "svc.\(domain)", domain] + searches
-            if !options.contains(where: { $0.hasPrefix("ndots:") }) { options.append("ndots:5") }
-        }
-        var text = searches.isEmpty ? "" : "search \(searches.joined(separator: " "))\n"
-        for server in servers { text += "nameserver \(server)\n" }
-        if !options.isEmpty { text += "options \(options.joined(separator: " "))\n" }
         return text
     }
 }

@@ -98,10 +98,6 @@ package final class Kubelet: Sendable {
     /// What reaches into running pods: commands, attachments and ports.
     package var access: PodAccess { PodAccess(informer: informer, runtime: node.runtime) }
 
-    func pods() -> [Object] { informer.list() }
-    func runtimeUse() async -> [ContainerUse] { await node.runtime.use() }
-    func now() -> Timestamp { node.clock.now() }
-
     // MARK: Pods
 
     private func podChanged(_ change: Change) {

@@ -8,7 +8,6 @@ enum UnsupportedFields {
     /// A sentence part for each, like `spec.hostPID`; empty when everything asked for is done.
     static func names(in pod: Object) -> [String] {
         var names: [String] = []
-        if pod.spec["dnsPolicy"]?.string == "Default", pod.spec["dnsConfig"] != nil { names.append("spec.dnsConfig") }
         for field in ["runtimeClassName", "overhead", "hostUsers", "setHostnameAsFQDN", "resources"] {
             let value = pod.spec[field]
             if value == nil || value == false || field == "hostUsers" && value == true { continue }
