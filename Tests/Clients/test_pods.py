@@ -156,8 +156,8 @@ def test_hooks_and_probes(platform, namespace):
 
 
 def test_what_is_not_done_is_said(platform, namespace):
-    apply(platform, pod("wants", namespace, container(script="exec sleep 1000", ports=[{"containerPort": 80, "hostPort": 80}])),
+    apply(platform, pod("wants", namespace, container(script="exec sleep 1000", securityContext={"seLinuxOptions": {"level": "x"}})),
           pod("disk", namespace, container(script="exec sleep 1000"), volumes=[{"name": "far", "nfs": {"server": "x", "path": "/"}}]))
     events = lambda: platform.kubectl("get", "events", "-n", namespace)
-    until("it is said", lambda: "hostPort has no effect" in events())
+    until("it is said", lambda: "securityContext.seLinuxOptions has no effect" in events())
     until("it is refused by name", lambda: "volumes of kind nfs are not supported" in events())

@@ -100,6 +100,33 @@ import Testing
         #expect(LoadBalancerStatus.wanted(service, address: "192.0.2.2") == ["ingress": .null])
     }
 
+    @Test func aHostPortLeadsToItsPodUntilThatLeaves() throws {
+        var pod = Object(.pods, namespace: "shop", name: "edge")
+        pod.spec = [
+            "containers": [
+                [
+                    "name": "main",
+                    "ports": [
+                        ["containerPort": 8080, "hostPort": 80], ["containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "192.0.2.2"],
+                        ["containerPort": 9090],
+                    ],
+                ]
+            ]
+        ]
+        pod.status = ["podIP": "10.88.0.2", "phase": "Running"]
+        func text(_ pod: Object) throws -> String {
+            Ruleset(
+                ServiceTable(services: [], slices: [], pods: [pod]), serviceRange: try #require(AddressRange("10.96.0.0/12")),
+                podRange: try #require(AddressRange("10.88.0.0/16"))
+            ).text
+        }
+        #expect(try text(pod).contains("tcp . 80 : goto svc/shop/host/edge/tcp/80"))
+        #expect(try text(pod).contains("192.0.2.2 . udp . 53 : goto svc/shop/host/edge/udp/53"))
+        #expect(try !text(pod).contains("9090"))
+        pod["metadata", "deletionTimestamp"] = "2026-11-23T00:00:00Z"
+        #expect(try !text(pod).contains("edge"), "a pod that leaves holds nobody up")
+    }
+
     @Test func localPoliciesKeepToTheNodesOwnEndpoints() throws {
         let port: JSON = ["name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080]
         let service = Picture.service(

@@ -24,9 +24,6 @@ enum UnsupportedFields {
     private static func names(container: JSON) -> [String] {
         let prefix = "container \(container["name"]?.string ?? ""): "
         var names: [String] = []
-        for port in container["ports"]?.array ?? [] where (port["hostPort"]?.integer ?? 0) > 0 {
-            names.append(prefix + "hostPort")
-        }
         for field in ["volumeDevices"] where !(container[field]?.array ?? []).isEmpty { names.append(prefix + field) }
         for field in ["seccompProfile", "appArmorProfile", "seLinuxOptions", "procMount", "windowsOptions"]
         where container["securityContext", field] != nil {

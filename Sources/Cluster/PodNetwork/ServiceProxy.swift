@@ -22,6 +22,7 @@ package final class ServiceProxy: Sendable {
 
     private let services: Informer
     private let slices: Informer
+    private let pods: Informer
     private let nodeName: String
     private let balancer: LoadBalancerStatus
     private let serviceRange: AddressRange
@@ -45,7 +46,13 @@ package final class ServiceProxy: Sendable {
         self.logger = logger
         services = Informer(client: client, resource: .services, logger: logger)
         slices = Informer(client: client, resource: .endpointSlices, logger: logger)
+        pods = Informer(
+            client: client, resource: .pods, selection: Selection(fields: "spec.nodeName=\(nodeName)"), logger: logger)
         services.onChange { [changed] _ in changed.raise() }
+        pods.onChange { [changed] change in
+            if HostPorts.of([change.old, change.new].compactMap { $0 }).isEmpty { return }
+            changed.raise()
+        }
         slices.onChange { [changed] _ in changed.raise() }
     }
 
@@ -64,6 +71,7 @@ package final class ServiceProxy: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.services.run() }
             group.addTask { await self.slices.run() }
+            if !self.nodeName.isEmpty { group.addTask { await self.pods.run() } }
             group.addTask { try await self.balancer.run(self.services) }
             group.addTask { try await self.keepTrue(tools) }
             try await group.next()
@@ -121,12 +129,14 @@ package final class ServiceProxy: Sendable {
     private func keepTrue(_ tools: NetworkTools) async throws {
         try await services.waitUntilSynced()
         try await slices.waitUntilSynced()
+        if !nodeName.isEmpty { try await pods.waitUntilSynced() }
         var failures = 0
         var reported: [String] = []
         while !Task.isCancelled {
             let withdrawing = state.withLock { $0.machine.withdrawing }
             let table = ServiceTable(
-                services: services.list(), slices: slices.list(), withdrawing: withdrawing, nodeName: nodeName)
+                services: services.list(), slices: slices.list(), pods: pods.list(), withdrawing: withdrawing,
+                nodeName: nodeName)
             let ruleset = Ruleset(table, serviceRange: serviceRange, podRange: podRange)
             if ruleset.omissions != reported {
                 reported = ruleset.omissions

@@ -48,7 +48,10 @@ struct ServiceTable: Hashable, Sendable {
     /// kube-proxy does, KEP-1669), but never a terminating endpoint in `withdrawing`: its node waits for it to be left.
     ///
     /// With a traffic policy of Local only endpoints whose node is `nodeName` count.
-    init(services: [Object], slices: [Object], withdrawing: Set<IPv4Address> = [], nodeName: String = "") {
+    /// `pods` are this node's, for their host ports.
+    init(
+        services: [Object], slices: [Object], pods: [Object] = [], withdrawing: Set<IPv4Address> = [], nodeName: String = ""
+    ) {
         var slicesByService: [ObjectKey: [Object]] = [:]
         for slice in slices where slice["addressType"]?.string == "IPv4" {
             guard let service = slice.labels["kubernetes.io/service-name"] else { continue }
@@ -84,6 +87,7 @@ struct ServiceTable: Hashable, Sendable {
                         targets: targets("internalTrafficPolicy"), externalTargets: targets("externalTrafficPolicy")))
             }
         }
+        ports += HostPorts.of(pods)
         ports.sort { ($0.service, $0.transport, $0.port) < ($1.service, $1.transport, $1.port) }
     }
 

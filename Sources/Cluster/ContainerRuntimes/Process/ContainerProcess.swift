@@ -81,11 +81,13 @@ struct ContainerLauncher {
     /// Starts a command in the container that this init holds; its streams are these (input, output, error, or a terminal)
     /// or fresh pipes.
     func execute(
-        _ command: [String], _ config: ContainerConfig, in initPidfd: Int32, streams: [Int32] = [],
+        _ command: [String], in id: String, _ config: ContainerConfig, _ initPidfd: Int32, streams: [Int32] = [],
         hasTerminal: Bool = false
     ) throws(Problem) -> ContainerProcess {
         let spec = try program(command, config)
         defer { clinux_spec_free(spec) }
+        // What it uses counts as the container's.
+        for entry in groups?.entries(pod: sandbox.id, container: id) ?? [] { clinux_spec_cgroup(spec, entry) }
         if hasTerminal { clinux_spec_terminal(spec) }
         return try make(spec, streams.isEmpty ? .pipes(hasInput: false) : .given(streams)) { spec, pidfd in
             clinux_execute(spec, initPidfd, &pidfd)

@@ -75,7 +75,12 @@ struct ControlGroups: Sendable, Hashable {
             }
             try write(value, to: path + "/" + file)
         }
-        return places.map { "\($0)/\(name)/\(pod)/\(container)/cgroup.procs" }
+        return entries(pod: pod, container: container)
+    }
+
+    /// The files that a process enters a container's groups by.
+    func entries(pod: String, container: String) -> [String] {
+        places.map { "\($0)/\(name)/\(pod)/\(container)/cgroup.procs" }
     }
 
     private func settings(_ resources: ContainerConfig.Resources) -> [(String, String, String)] {

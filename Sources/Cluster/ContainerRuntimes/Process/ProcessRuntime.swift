@@ -41,6 +41,13 @@ package final class ProcessRuntime: ContainerRuntime {
         guard getuid() == 0 else {
             throw Problem(.forbidden, "pods with image host need root: start mangrove as root")
         }
+        let fileSystems = String(decoding: Files.read("/proc/filesystems") ?? [], as: UTF8.self)
+        guard fileSystems.contains("overlay") else {
+            throw Problem(
+                .notImplemented,
+                "pods with image host need the overlay file system, which this kernel does not have (modprobe overlay); "
+                    + "the API, the catalogue and Nacos work without")
+        }
         guard directory.hasPrefix("/"), !directory.contains(where: { ":,\\".contains($0) }) else {
             throw Problem(.invalid, "\(directory): an absolute path without colon, comma and backslash is needed")
         }

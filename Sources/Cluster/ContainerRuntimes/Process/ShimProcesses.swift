@@ -47,7 +47,7 @@ extension Shim {
             return perform(machine.executionFailed(number, "container \(container) is gone"))
         }
         do throws(Problem) {
-            let made = try launcher.execute(command, config, in: home.process.pidfd)
+            let made = try launcher.execute(command, in: container, config, home.process.pidfd)
             track(.execution(number), Process(process: made, command: command.first ?? ""))
         } catch {
             perform(machine.executionFailed(number, error.message))
@@ -66,7 +66,7 @@ extension Shim {
         }
         do throws(Problem) {
             let made = try launcher.execute(
-                command, config, in: home.process.pidfd, streams: streams, hasTerminal: hasTerminal)
+                command, in: container, config, home.process.pidfd, streams: streams, hasTerminal: hasTerminal)
             track(.execution(number), Process(process: made, command: command.first ?? ""))
         } catch {
             perform(machine.executionFailed(number, error.message))
