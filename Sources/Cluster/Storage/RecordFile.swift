@@ -216,12 +216,15 @@ private struct Writer {
     }
 
     func usedBytes() throws(DatabaseFailure) -> Int {
-        var count = 0
-        for (statement, sign) in [(pages, 1), (freePages, -1)] {
-            if try statement.step() { count += sign * Int(statement.number(0)) }
-            statement.reset()
-        }
-        return count * pageBytes
+        let used = try number(pages) - number(freePages)
+        return used * pageBytes
+    }
+
+    private func number(_ statement: Statement) throws(DatabaseFailure) -> Int {
+        let isThere = try statement.step()
+        let number = isThere ? Int(statement.number(0)) : 0
+        statement.reset()
+        return number
     }
 
     func close() {
