@@ -1,5 +1,6 @@
 // Brings a backup back: builds the new state beside the old one, and puts it in its place when it is whole.
 
+import Formats
 import Glibc
 import Objects
 import Storage
@@ -16,7 +17,7 @@ extension Backup {
                 .conflict, "mangrove runs on \(directory) with process id \(holder.pid); run `mangrove down` first")
         }
         try StateDirectory.prepare(directory)
-        let lock = try StateLock(directory: directory, note: ["pid": .string(String(getpid()))])
+        let lock = try StateLock(directory: directory, note: ["pid": JSON(Int(getpid()))])
         defer { withExtendedLifetime(lock) {} }
         let parts = ["store", "pki"].map { directory + "/" + $0 }
         if !replacing, let taken = parts.first(where: { access($0, F_OK) == 0 }) {
