@@ -72,7 +72,7 @@ import Testing
         let background = try await server.send(.delete, path + "/web", ["propagationPolicy": "Background"])
         #expect(background["status"] == "Success")
         #expect(background["details", "kind"] == "deployments")
-        #expect(try await server.send(.delete, path + "/web", ["propagationPolicy": "Sideways"]).code == 400)
+        #expect(try await server.send(.delete, path + "/web", ["propagationPolicy": "Sideways"]).code == 422)
     }
 
     @Test func preconditionsNameTheObject() async throws {

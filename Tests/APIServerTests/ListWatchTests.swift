@@ -77,6 +77,8 @@ import Testing
         #expect(try await watch.word() == "ADDED b")
         #expect(try await server.get(Self.pods + query).code == 422)
         #expect(try await server.get(Self.pods + "?sendInitialEvents=true").code == 422)
+        let exact = try await server.get(Self.pods + query + "&resourceVersionMatch=Exact&resourceVersion=1")
+        #expect(exact.message.contains("Unsupported value: \"Exact\": supported values: \"NotOlderThan\""))
     }
 
     @Test func selectorsTurnChangesIntoComingsAndGoings() async throws {
@@ -94,7 +96,9 @@ import Testing
     }
 
     @Test func watchesEndInTime() async throws {
-        let server = try await Server()
+        var limits = APILimits()
+        limits.watchSeconds = 0
+        let server = try await Server(limits: limits)
         let watch = try await server.watch(Self.pods + "?watch=true&timeoutSeconds=0&allowWatchBookmarks=true")
         #expect(try await watch.next()?["type"] == "BOOKMARK")
         #expect(try await watch.next() == nil)

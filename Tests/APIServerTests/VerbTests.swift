@@ -100,9 +100,6 @@ import Testing
         #expect(json["spec", "replicas"] == 6)
         let test: JSON = [["op": "test", "path": "/spec/replicas", "value": 1]]
         #expect(try await server.send(.patch, path, test, type: "application/json-patch+json").code == 422)
-        let apply = try await server.send(.patch, path, image, type: "application/apply-patch+yaml")
-        #expect(apply.code == 415)
-        #expect(apply.message.contains("server-side apply"))
         let label = try await server.send(
             .patch, path, ["metadata": ["labels": ["a": "b"]]], type: "application/merge-patch+json")
         #expect(label.object.generation == 4)

@@ -84,7 +84,9 @@ extension KubernetesAPI {
 
     /// What becomes of `old` when a writer wants `new`: keeps what the system owns, fills in defaults, checks, and
     /// counts.
-    func amend(_ old: Object, to wanted: Object, of served: ServedResource) throws(Problem) -> ChangeOutcome {
+    func amend(
+        _ old: Object, to wanted: Object, of served: ServedResource, tracking: FieldTracking? = nil
+    ) throws(Problem) -> ChangeOutcome {
         var new = wanted
         keepSystemMetadata(of: old, in: &new)
         if served.strategy.hasStatus { new["status"] = old["status"] }
@@ -97,13 +99,16 @@ extension KubernetesAPI {
         faults += finalizerFaults(new, old) + served.strategy.faults(in: new, from: old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
         try authorizeContent(new, replacing: old, of: served.resource)
+        tracking?.account(for: &new, from: old, sent: wanted.tree["metadata", "managedFields"])
         return settle(old, new, of: served)
     }
 
     /// What becomes of `old` when a writer of the status subresource sends `wanted`: everything but status and a part
     /// of the
     /// metadata stays.
-    func amendStatus(_ old: Object, to wanted: Object, of served: ServedResource) throws(Problem) -> ChangeOutcome {
+    func amendStatus(
+        _ old: Object, to wanted: Object, of served: ServedResource, tracking: FieldTracking? = nil
+    ) throws(Problem) -> ChangeOutcome {
         var new = old
         new["status"] = wanted["status"]
         new.annotations = wanted.annotations
@@ -112,6 +117,7 @@ extension KubernetesAPI {
         try authorizeStatus(&new, from: old, of: served.resource)
         let faults = NameRules.metadataFaults(new["metadata"], at: "metadata") + finalizerFaults(new, old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
+        tracking?.account(for: &new, from: old, sent: nil)
         return settle(old, new, of: served)
     }
 
@@ -136,10 +142,10 @@ extension KubernetesAPI {
         let fields = [
             "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
             "generation",
-            "resourceVersion", "generateName",
+            "resourceVersion", "generateName", "managedFields",
         ]
         for field in fields { new.tree["metadata", field] = old.tree["metadata", field] }
-        for field in ["managedFields", "selfLink"] { new.tree["metadata", field] = nil }
+        new.tree["metadata", "selfLink"] = nil
     }
 
     private func finalizerFaults(_ new: Object, _ old: Object) -> [FieldFault] {

@@ -25,25 +25,60 @@ struct DeleteOptions: Sendable {
             : try Negotiation.document(
                 call.body, contentType: call.contentType, kind: ("meta.k8s.io/v1", "DeleteOptions")
             ).tree
+        try self.init(tree: tree, call)
+    }
+
+    /// Options that came in the body of another object, as an Eviction's do; what they leave out the query says.
+    init(tree: JSON, _ call: APICall) throws(Problem) {
         let asked = try call.query.integer("gracePeriodSeconds")
         gracePeriodSeconds = tree["gracePeriodSeconds"]?.integer ?? asked
         uid = tree["preconditions", "uid"]?.string
         resourceVersion = tree["preconditions", "resourceVersion"]?.string
         isDryRun = try call.isDryRun()
         if let values = tree["dryRun"]?.strings, !values.isEmpty {
-            guard values.allSatisfy({ $0 == "All" }) else { throw .badRequest("dryRun: only All is supported") }
+            guard values.allSatisfy({ $0 == "All" }) else {
+                throw DeleteOptions.invalid([.notSupported("dryRun", .array(values.map { .string($0) }), ["All"])])
+            }
             isDryRun = true
         }
+        let orphans = tree["orphanDependents"]?.bool ?? call.query["orphanDependents"].map { _ in
+            call.query.flag("orphanDependents")
+        }
         if let text = tree["propagationPolicy"]?.string ?? call.query["propagationPolicy"], !text.isEmpty {
+            if orphans != nil {
+                throw DeleteOptions.invalid([
+                    .invalid(
+                        "propagationPolicy", .string(text),
+                        "orphanDependents and deletionPropagation cannot be both set")
+                ])
+            }
             guard let policy = Propagation(rawValue: text) else {
-                throw .badRequest(
-                    "propagationPolicy: Unsupported value: \"\(text)\": supported values: "
-                        + "\"Background\", \"Foreground\", "
-                        + "\"Orphan\"")
+                throw DeleteOptions.invalid([
+                    .notSupported("propagationPolicy", .string(text), ["Background", "Foreground", "Orphan"])
+                ])
             }
             propagation = policy
-        } else if tree["orphanDependents"]?.bool ?? call.query.flag("orphanDependents") {
-            propagation = .orphan
+        } else if let orphans {
+            propagation = orphans ? .orphan : .background
+        }
+    }
+
+    private static func invalid(_ faults: [FieldFault]) -> Problem {
+        .invalid(
+            Resource(group: "meta.k8s.io", version: "v1", kind: "DeleteOptions", plural: "deleteoptions"), "", faults)
+    }
+
+    /// A delete of one state of one object, as preconditions ask for (upstream: storage.Preconditions).
+    func check(_ resource: Resource, _ old: Object) throws(Problem) {
+        if let uid, !uid.isEmpty, uid != old.uid {
+            throw .conflict(
+                resource, old.name, "Precondition failed: UID in precondition: \(uid), UID in object meta: \(old.uid)")
+        }
+        if let resourceVersion, !resourceVersion.isEmpty, resourceVersion != old.resourceVersion {
+            throw .conflict(
+                resource, old.name,
+                "Precondition failed: ResourceVersion in precondition: \(resourceVersion), ResourceVersion in object "
+                    + "meta: \(old.resourceVersion)")
         }
     }
 }
@@ -60,6 +95,8 @@ extension KubernetesAPI {
     }
 
     func deleteCollection(_ call: APICall) async throws -> APIAnswer {
+        // Deletes reach through one namespace at most.
+        if call.resource.isNamespaced, call.namespace.isEmpty { throw call.methodNotAllowed }
         let options = try DeleteOptions(call)
         let list = try ListOptions(call.query, selectable: call.strategy.selectableFields)
         var items: [JSON] = []
@@ -80,7 +117,7 @@ extension KubernetesAPI {
         return .rendered(tree, try call.presentation())
     }
 
-    private func remove(_ call: APICall, name: String, _ options: DeleteOptions) async throws -> Changed {
+    func remove(_ call: APICall, name: String, _ options: DeleteOptions) async throws -> Changed {
         if call.resource == .namespaces, NamespaceStrategy.immortal.contains(name) {
             throw Problem.forbidden(.namespaces, name, "this namespace may not be deleted")
         }
@@ -88,7 +125,7 @@ extension KubernetesAPI {
         return try await change(
             call.resource, namespace: call.namespace, name: name, isDryRun: options.isDryRun
         ) { old in
-            try checkPreconditions(call.resource, old, uid: options.uid, resourceVersion: options.resourceVersion)
+            try options.check(call.resource, old)
             return KubernetesAPI.deletion(of: old, call.served, options, now: now)
         }
     }
@@ -98,7 +135,8 @@ extension KubernetesAPI {
         of old: Object, _ served: ServedResource, _ options: DeleteOptions, now: Timestamp
     ) -> ChangeOutcome {
         var new = old
-        new.finalizers = finalizers(old.finalizers, options.propagation)
+        new.finalizers = finalizers(
+            old.finalizers, options.propagation, orphansByDefault: WriteRules.orphansByDefault(served.resource))
         if served.resource == .namespaces { return namespaceDeletion(new, old, now) }
         let graceful = served.strategy.gracePeriodSeconds(of: old, asked: options.gracePeriodSeconds)
         if old.isTerminating {
@@ -133,9 +171,15 @@ extension KubernetesAPI {
         object.tree["metadata", "deletionGracePeriodSeconds"] = graceSeconds.map { JSON($0) }
     }
 
-    /// The garbage collector's finalizers follow the policy; without one they stay as they are.
-    private static func finalizers(_ old: [String], _ propagation: DeleteOptions.Propagation?) -> [String] {
-        guard let propagation else { return old }
+    /// The garbage collector's finalizers follow the policy; without one they stay as they are, or where there are none
+    /// follow the kind's own way.
+    private static func finalizers(
+        _ old: [String], _ propagation: DeleteOptions.Propagation?, orphansByDefault: Bool
+    ) -> [String] {
+        guard let propagation else {
+            let isDecided = old.contains { [DeleteOptions.foregroundFinalizer, DeleteOptions.orphanFinalizer].contains($0) }
+            return orphansByDefault && !isDecided ? old + [DeleteOptions.orphanFinalizer] : old
+        }
         var list = old.filter { $0 != DeleteOptions.foregroundFinalizer && $0 != DeleteOptions.orphanFinalizer }
         switch propagation {
         case .background: break

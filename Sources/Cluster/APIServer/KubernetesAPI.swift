@@ -113,6 +113,9 @@ package final class KubernetesAPI: Sendable {
         case (.portforward, _): return try await portForward(call)
         case (.token, _): return try await requestToken(call)
         case (.approval, _): return try await approve(call)
+        case (.eviction, _): return try await evict(call)
+        case (.ephemeralcontainers, _): return try await podPart(.ephemeralContainers, call)
+        case (.resize, _): return try await podPart(.resources, call)
         }
     }
 

@@ -82,6 +82,13 @@ struct ListOptions: Sendable {
                         "resourceVersionMatch",
                         "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
             }
+            if match == .exact {
+                faults.append(.notSupported("resourceVersionMatch", "Exact", ["NotOlderThan"]))
+            }
+            if match != nil, continuation != nil {
+                faults.append(
+                    .forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
+            }
         } else {
             if sendsInitialEvents != nil {
                 faults.append(.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))

@@ -14,11 +14,20 @@ struct Patch: Sendable {
     init(_ call: APICall) throws(Problem) {
         let type = MediaRange.list(call.contentType).first?.type ?? ""
         guard type.hasSuffix("-patch+json") else { throw Patch.unsupported(type) }
+        if call.query["force"] != nil {
+            throw .invalidOptions(.patch, [.forbidden("force", "may not be specified for non-apply patch")])
+        }
         let document: JSONDocument
         do throws(FormatProblem) {
             document = try JSONDocument(parsing: call.body)
         } catch {
             throw .badRequest("error decoding patch: \(error)")
+        }
+        if let count = document.value.array?.count, count > JSONPatch.operationLimit {
+            throw Problem(
+                .requestEntityTooLarge,
+                "Request entity too large: The allowed maximum operations in a JSON patch is "
+                    + "\(JSONPatch.operationLimit), got \(count)")
         }
         switch type {
         case "application/json-patch+json":

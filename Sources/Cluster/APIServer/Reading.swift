@@ -101,7 +101,10 @@ extension KubernetesAPI {
         do throws(Problem) {
             return try records.store.page(prefix: prefix, after: after, limit: limit, at: revision)
         } catch {
-            guard error.reason == .expired, let after else { throw error }
+            guard error.reason == .expired else { throw error }
+            guard let after else {
+                throw Problem(.expired, "The resourceVersion for the provided list is too old.")
+            }
             let problem = Problem(
                 .expired,
                 "The provided continue parameter is too old to display a consistent list result. You "
@@ -124,7 +127,7 @@ extension KubernetesAPI {
         guard let revision = options.revision, revision > 0 else { return nil }
         let current = records.store.revision
         if revision > current {
-            var problem = Problem(.timeout, "Too large resource version: \(revision), current: \(current)")
+            var problem = Problem(.timeout, "Timeout: Too large resource version: \(revision), current: \(current)")
             problem.causes = [
                 .init(reason: "ResourceVersionTooLarge", message: "Too large resource version", field: "")
             ]

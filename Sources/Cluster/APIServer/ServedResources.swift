@@ -5,7 +5,8 @@ import Objects
 
 /// The subresources that this server knows how to serve.
 enum ServedSubresource: String, Sendable, CaseIterable {
-    case status, scale, binding, log, finalize, exec, attach, portforward, token, approval
+    case status, scale, binding, log, finalize, exec, attach, portforward, token, approval,
+        eviction, ephemeralcontainers, resize
 }
 
 /// One served resource with its strategy.

@@ -10,18 +10,21 @@ extension KubernetesAPI {
         case .get: return try call.answer(with: try existing(call).object, api: self)
         case .put:
             let decoded = try call.decodedObject()
+            let tracking = try fieldTracking(call, subresource: "status")
             try checkNames(decoded.object, call)
             let changed = try await change(
                 call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
             ) { old in
                 try checkPreconditions(
                     call.resource, old, uid: decoded.object.uid, resourceVersion: decoded.object.resourceVersion)
-                return try amendStatus(old, to: decoded.object, of: call.served)
+                return try amendStatus(old, to: decoded.object, of: call.served, tracking: tracking)
             }
             return try call.answer(with: changed.object, warnings: decoded.warnings, api: self)
+        case .patch where ApplyRequest.isApply(call): return try await apply(call, subresource: "status")
         case .patch:
             let patch = try Patch(call)
             var warnings: [String] = []
+            let tracking = try fieldTracking(call, subresource: "status")
             let changed = try await change(
                 call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
             ) { old in
@@ -30,7 +33,7 @@ extension KubernetesAPI {
                 let wanted = checked.object
                 try checkNames(wanted, call)
                 try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
-                return try amendStatus(old, to: wanted, of: call.served)
+                return try amendStatus(old, to: wanted, of: call.served, tracking: tracking)
             }
             return try call.answer(with: changed.object, warnings: warnings, api: self)
         default: throw call.methodNotAllowed
@@ -48,6 +51,7 @@ extension KubernetesAPI {
                 call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
             ) { old in try rescale(old, to: decoded, call) }
         case .patch:
+            if ApplyRequest.isApply(call) { return try await applyScale(call) }
             let patch = try Patch(call)
             changed = try await change(
                 call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
@@ -73,7 +77,7 @@ extension KubernetesAPI {
                 kind, old.name, [.invalid("spec.replicas", replicas, "must be greater than or equal to 0")])
         }
         new["spec", "replicas"] = JSON(count)
-        return try amend(old, to: new, of: call.served)
+        return try amend(old, to: new, of: call.served, tracking: try fieldTracking(call, subresource: "scale"))
     }
 
     /// `POST pods/<name>/binding`: gives the pod to a node, once.
@@ -117,6 +121,7 @@ extension KubernetesAPI {
     func finalize(_ call: APICall) async throws -> APIAnswer {
         guard call.request.method == .put else { throw call.methodNotAllowed }
         let wanted = try call.decodedObject().object
+        let tracking = try fieldTracking(call, subresource: "finalize")
         try checkNames(wanted, call)
         let changed = try await change(
             call.resource, namespace: "", name: call.name ?? "", isDryRun: try call.isDryRun()
@@ -125,6 +130,7 @@ extension KubernetesAPI {
             try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
             var new = old
             new["spec", "finalizers"] = wanted["spec", "finalizers"]
+            tracking.account(for: &new, from: old, sent: nil)
             return settle(old, new, of: call.served)
         }
         return try call.answer(with: changed.object, api: self)
@@ -199,8 +205,11 @@ enum Scale {
             metadata[field] = object.tree["metadata", field]
         }
         var status: JSON = ["replicas": Cell.count(object["status", "replicas"])]
-        if let selector = object["spec", "selector"], let parsed = try? LabelSelector(selector) {
-            status["selector"] = .string(parsed.text)
+        if let selector = object["spec", "selector"] {
+            // A ReplicationController's selector is a plain map of labels.
+            let isPlain = object.kind == "ReplicationController"
+            let parsed = isPlain ? LabelSelector(matchLabels: selector.stringMap) : try? LabelSelector(selector)
+            status["selector"] = parsed.map { .string($0.text) }
         }
         return [
             "kind": .string(kind.kind), "apiVersion": .string(kind.apiVersion), "metadata": metadata,

@@ -37,8 +37,9 @@ extension KubernetesAPI {
             start = records.store.revision
         }
         let cursor = try hub.watch(prefix: prefix, from: start)
-        let seconds =
-            options.timeoutSeconds ?? limits.watchSeconds + Int(environment.random() % UInt64(limits.watchSeconds))
+        // Zero seconds are as good as none given, as upstream has it.
+        let asked = options.timeoutSeconds.flatMap { $0 > 0 ? $0 : nil }
+        let seconds = asked ?? limits.watchSeconds + Int(environment.random() % UInt64(max(limits.watchSeconds, 1)))
         let stream = WatchChunks(
             cursor: cursor, machine: machine, initial: initial, seconds: seconds,
             bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)

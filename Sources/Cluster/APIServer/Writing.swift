@@ -6,9 +6,13 @@ import Objects
 import Storage
 
 extension KubernetesAPI {
-    func create(_ call: APICall) async throws -> APIAnswer {
-        let decoded = try call.decodedObject()
+    /// Creates what a client sent; `given` is what an apply to nothing, or an update of it, made.
+    func create(
+        _ call: APICall, _ given: (object: Object, warnings: [String])? = nil, tracking: FieldTracking? = nil
+    ) async throws -> APIAnswer {
+        let decoded = try given ?? call.decodedObject()
         var object = decoded.object
+        try checkRevisionAbsent(object)
         try placeInNamespace(&object, call)
         let isDryRun = try call.isDryRun()
         var warnings = decoded.warnings
@@ -16,7 +20,8 @@ extension KubernetesAPI {
             warnings.append("\(call.resource.qualifiedName) are stored, but nothing acts on them on this platform yet")
         }
         prepareFresh(&object, call.served)
-        let created = try await store(object, call, isDryRun: isDryRun)
+        let created = try await store(
+            object, call, isDryRun: isDryRun, tracking: try tracking ?? fieldTracking(call))
         return try call.answer(with: created, code: 201, warnings: warnings, api: self)
     }
 
@@ -30,14 +35,20 @@ extension KubernetesAPI {
             request: HTTPRequest(method: .post, scheme: nil, authority: nil, path: nil), query: Query(), served: served,
             namespace: object.namespace, name: nil, body: [])
         do {
-            _ = try await store(object, call, isDryRun: false)
+            _ = try await store(
+                object, call, isDryRun: false,
+                tracking: FieldTracking(
+                    name: FieldTracking.ownName, time: environment.now(), served: served,
+                    ignored: served.unreachedFields))
         } catch let problem as Problem where problem.reason == .alreadyExists {
             return
         }
     }
 
     /// Validates and stores, trying other names where the name is generated.
-    private func store(_ object: Object, _ call: APICall, isDryRun: Bool) async throws -> Object {
+    private func store(
+        _ object: Object, _ call: APICall, isDryRun: Bool, tracking: FieldTracking
+    ) async throws -> Object {
         var object = object
         let base = object.tree["metadata", "generateName"]?.string ?? ""
         let generates = object.name.isEmpty && !base.isEmpty
@@ -45,6 +56,8 @@ extension KubernetesAPI {
             if generates { object.name = String(base.prefix(58)) + environment.makeNameSuffix() }
             var fresh = object
             call.strategy.setDefaults(&fresh)
+            // What admission adds is nobody's, as upstream has it.
+            tracking.account(for: &fresh, sent: object.tree["metadata", "managedFields"])
             try await admitAccount(&fresh, of: call.resource)
             try checkFresh(fresh, call)
             try authorizeContent(fresh, replacing: nil, of: call.resource)
@@ -105,7 +118,7 @@ extension KubernetesAPI {
     /// Sets what the system owns of a fresh object.
     private func prepareFresh(_ object: inout Object, _ served: ServedResource) {
         let owned = [
-            "resourceVersion", "selfLink", "managedFields", "deletionTimestamp", "deletionGracePeriodSeconds",
+            "resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
             "generation",
         ]
         for field in owned { object.tree["metadata", field] = nil }
@@ -130,13 +143,21 @@ extension KubernetesAPI {
 
     func update(_ call: APICall) async throws -> APIAnswer {
         let decoded = try call.decodedObject()
+        let tracking = try fieldTracking(call)
         try checkNames(decoded.object, call)
+        if WriteRules.isCreatedByUpdate(call.resource), decoded.object.resourceVersion.isEmpty,
+            try records.get(call.resource, namespace: call.namespace, name: call.name ?? "") == nil
+        {
+            try authorizeCreation(call)
+            return try await create(call, decoded, tracking: tracking)
+        }
+        try checkRevisionGiven(decoded.object, call)
         let changed = try await change(
             call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
         ) { old in
             try checkPreconditions(
                 call.resource, old, uid: decoded.object.uid, resourceVersion: decoded.object.resourceVersion)
-            return try amend(old, to: decoded.object, of: call.served)
+            return try amend(old, to: decoded.object, of: call.served, tracking: tracking)
         }
         return try call.answer(with: changed.object, warnings: decoded.warnings, api: self)
     }
@@ -155,7 +176,9 @@ extension KubernetesAPI {
     }
 
     func patch(_ call: APICall) async throws -> APIAnswer {
+        if ApplyRequest.isApply(call) { return try await apply(call) }
         let patch = try Patch(call)
+        let tracking = try fieldTracking(call)
         var warnings: [String] = []
         let changed = try await change(
             call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
@@ -165,7 +188,7 @@ extension KubernetesAPI {
             try checkNames(wanted.object, call)
             try checkPreconditions(
                 call.resource, old, uid: wanted.object.uid, resourceVersion: wanted.object.resourceVersion)
-            return try amend(old, to: wanted.object, of: call.served)
+            return try amend(old, to: wanted.object, of: call.served, tracking: tracking)
         }
         return try call.answer(with: changed.object, warnings: warnings, api: self)
     }

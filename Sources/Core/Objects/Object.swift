@@ -57,13 +57,14 @@ package struct Object: Sendable, Hashable {
         get { tree["metadata", "finalizers"]?.strings ?? [] }
         set { tree["metadata", "finalizers"] = newValue.isEmpty ? nil : .array(newValue.map { .string($0) }) }
     }
+    // A bare `nil` beside a `JSON` would be read as the literal null and stored.
     package var labels: [String: String] {
         get { tree["metadata", "labels"]?.stringMap ?? [:] }
-        set { tree["metadata", "labels"] = newValue.isEmpty ? nil : JSON(stringMap: newValue) }
+        set { tree["metadata", "labels"] = newValue.isEmpty ? JSON?.none : JSON(stringMap: newValue) }
     }
     package var annotations: [String: String] {
         get { tree["metadata", "annotations"]?.stringMap ?? [:] }
-        set { tree["metadata", "annotations"] = newValue.isEmpty ? nil : JSON(stringMap: newValue) }
+        set { tree["metadata", "annotations"] = newValue.isEmpty ? JSON?.none : JSON(stringMap: newValue) }
     }
     package var ownerReferences: [OwnerReference] {
         get { (tree["metadata", "ownerReferences"]?.array ?? []).map(OwnerReference.init) }

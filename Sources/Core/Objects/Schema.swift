@@ -37,6 +37,8 @@ package struct SchemaField: Sendable, Hashable {
     /// The whole value is replaced, even where it is an object.
     package var isReplaced = false
     package var listType: ListType?
+    /// The members of the value merge although its type says that it is replaced whole.
+    package var isGranular = false
     /// The field's protobuf number, after those of the messages around it that JSON has no name for; empty without one.
     package var protobufPath: [Int] = []
     /// A zero or empty scalar is a value here. Elsewhere it means that the field was not set, as in Go's structs.
@@ -67,6 +69,8 @@ package struct SchemaType: Sendable {
     package var fields: [String: SchemaField] = [:]
     /// Field names in the order of the source.
     package var order: [String] = []
+    /// Values are owned and replaced whole by server-side apply.
+    package var isAtomic = false
 }
 
 /// The table of types, read once at first use from generated text.
@@ -141,8 +145,8 @@ private struct SchemaReader {
         let name = String(words[0].dropFirst())
         if scalars[name] != nil { return nil }
         let kind = name.split(separator: ".").last ?? ""
-        for word in words.dropFirst() { table.names["\(word.dropFirst())/\(kind)"] = name }
-        return SchemaType(name: name)
+        for word in words.dropFirst() where word.hasPrefix("+") { table.names["\(word.dropFirst())/\(kind)"] = name }
+        return SchemaType(name: name, isAtomic: words.contains("A"))
     }
 
     private func field(_ words: [String]) -> SchemaField {
@@ -160,6 +164,7 @@ private struct SchemaReader {
             case "k": field.retainsKeys = true
             case "r": field.isReplaced = true
             case "S": field.listType = .set
+            case "G": field.isGranular = true
             case "A": field.listType = .atomic
             case "M": field.listType = .map(keys: rest.split(separator: ",").map(String.init))
             default: assertionFailure("unknown flag \(flag) of \(words[0])")

@@ -164,7 +164,7 @@ private struct StrategicList {
         var merged = kept
         for change in changes {
             guard let identity = change[mergeKey] else {
-                throw .malformed("map: \(JSON.object(change).text) does not contain declared merge key: \(mergeKey)")
+                throw .inapplicable("map: \(JSON.object(change).text) does not contain declared merge key: \(mergeKey)")
             }
             if let index = merged.firstIndex(where: { $0[mergeKey] == identity }) {
                 let current = merged[index].object ?? JSONObject()
@@ -190,7 +190,7 @@ private struct StrategicList {
             case nil: changes.append(object)
             case "delete":
                 guard let identity = object[mergeKey] else {
-                    throw .malformed("delete patch type with no merge key \"\(mergeKey)\" defined")
+                    throw .inapplicable("delete patch type with no merge key \"\(mergeKey)\" defined")
                 }
                 kept.removeAll { $0[mergeKey] == identity }
             case "replace": kept = []

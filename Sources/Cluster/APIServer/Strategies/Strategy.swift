@@ -17,6 +17,8 @@ protocol Strategy: Sendable {
     var returnsDeleted: Bool { get }
     /// Whether a write of the status subresource leaves labels alone.
     var statusKeepsLabels: Bool { get }
+    /// How objects merge in server-side apply; nil takes the schema table's word.
+    var mergeType: (any MergeType)? { get }
     /// Fields that field selectors may name, beside `metadata.name` and `metadata.namespace`, and their values.
     var selectableFields: [String] { get }
     func fieldValue(_ path: String, of object: Object) -> String?
@@ -39,6 +41,7 @@ extension Strategy {
     var hasGeneration: Bool { false }
     var returnsDeleted: Bool { false }
     var statusKeepsLabels: Bool { false }
+    var mergeType: (any MergeType)? { nil }
     var selectableFields: [String] { [] }
     func fieldValue(_ path: String, of object: Object) -> String? {
         guard let value = object.tree.value(at: path.split(separator: ".").map(String.init)) else { return nil }

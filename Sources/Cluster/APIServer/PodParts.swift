@@ -1,0 +1,120 @@
+// `pods/<name>/ephemeralcontainers` and `pods/<name>/resize`: parts of a pod's spec that may change later.
+
+import Formats
+import HTTPTypes
+import Objects
+
+/// A part of a pod's spec with an endpoint of its own; pure.
+enum PodPart: Sendable {
+    case ephemeralContainers
+    case resources
+
+    var subresource: String {
+        switch self {
+        case .ephemeralContainers: "ephemeralcontainers"
+        case .resources: "resize"
+        }
+    }
+
+    /// What writers hear, because the node does not act on the part.
+    var warning: String {
+        switch self {
+        case .ephemeralContainers: "ephemeral containers are stored, but the node of this platform does not start them yet"
+        case .resources: "the new resources are stored, but the node of this platform does not resize running containers yet"
+        }
+    }
+
+    /// The pod with this part, and nothing else, as wanted.
+    func merged(_ old: Object, _ wanted: Object) -> Object {
+        var new = old
+        switch self {
+        case .ephemeralContainers: new["spec", "ephemeralContainers"] = wanted["spec", "ephemeralContainers"]
+        case .resources:
+            for list in ["containers", "initContainers"] {
+                guard var containers = old["spec", list]?.array else { continue }
+                let changed = wanted["spec", list]?.array ?? []
+                for (position, container) in containers.enumerated() {
+                    guard let same = changed.first(where: { $0["name"] == container["name"] }) else { continue }
+                    for field in ["resources", "resizePolicy"] { containers[position][field] = same[field] }
+                }
+                new["spec", list] = .array(containers)
+            }
+            if let whole = wanted["spec", "resources"] { new["spec", "resources"] = whole }
+        }
+        return new
+    }
+
+    /// What must not change through this endpoint (upstream: ValidatePodEphemeralContainersUpdate, ValidatePodResize).
+    func faults(_ new: Object, _ old: Object, wanted: Object) -> [FieldFault] {
+        switch self {
+        case .ephemeralContainers:
+            let path = "spec.ephemeralContainers"
+            let after = new["spec", "ephemeralContainers"]?.array ?? []
+            return (old["spec", "ephemeralContainers"]?.array ?? []).compactMap { container in
+                let name = container["name"]?.text ?? "\"\""
+                guard let same = after.first(where: { $0["name"] == container["name"] }) else {
+                    return .forbidden(path, "existing ephemeral containers \(name) may not be removed\n")
+                }
+                return same == container
+                    ? nil : .forbidden(path, "existing ephemeral containers \(name) may not be changed\n")
+            }
+        case .resources:
+            if ["Succeeded", "Failed"].contains(old.status["phase"]?.string ?? "") {
+                return [.forbidden("spec", "Pod running in a terminal phase cannot be resized")]
+            }
+            let immutable = ["cpu", "memory"]
+            let isOther = PodPart.containers(new).contains { container in
+                let before = PodPart.containers(old).first { $0["name"] == container["name"] }
+                return ["requests", "limits"].contains { kind in
+                    let names = Set((container["resources", kind]?.object?.keys ?? []))
+                        .union(before?["resources", kind]?.object?.keys ?? [])
+                    return names.contains {
+                        !immutable.contains($0)
+                            && container["resources", kind]?[$0] != before?["resources", kind]?[$0]
+                    }
+                }
+            }
+            var faults: [FieldFault] = isOther ? [.forbidden("spec", "only cpu and memory resources are mutable")] : []
+            if PodPart.containers(wanted).count != PodPart.containers(old).count {
+                faults.append(.forbidden("spec.containers", "containers may not be added or removed on resize"))
+            }
+            return faults
+        }
+    }
+
+    private static func containers(_ pod: Object) -> [JSON] {
+        (pod["spec", "containers"]?.array ?? []) + (pod["spec", "initContainers"]?.array ?? [])
+    }
+}
+
+extension KubernetesAPI {
+    func podPart(_ part: PodPart, _ call: APICall) async throws -> APIAnswer {
+        let wanted: @Sendable (Object) throws -> Object
+        switch call.request.method {
+        case .get: return try call.answer(with: try existing(call).object, api: self)
+        case .put:
+            let object = try call.decodedObject().object
+            wanted = { _ in object }
+        case .patch:
+            let patch = try Patch(call)
+            wanted = { old in try call.checkedObject(try patch.apply(to: old, call)).object }
+        default: throw call.methodNotAllowed
+        }
+        let tracking = try fieldTracking(call, subresource: part.subresource)
+        let changed = try await change(
+            call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
+        ) { old in
+            let wanted = try wanted(old)
+            try checkNames(wanted, call)
+            try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
+            var new = part.merged(old, wanted)
+            call.strategy.setDefaults(&new)
+            let faults = call.strategy.faults(in: new) + part.faults(new, old, wanted: wanted)
+            if !faults.isEmpty { throw Problem.invalid(call.resource, old.name, faults) }
+            if new.spec != old.spec { new.tree["metadata", "generation"] = JSON(old.generation + 1) }
+            tracking.account(for: &new, from: old, sent: nil)
+            return settle(old, new, of: call.served)
+        }
+        return try call.answer(with: changed.object, warnings: [part.warning], api: self)
+    }
+}
