@@ -1,6 +1,7 @@
 // Sets of fields: their spelling, their algebra, and what comparing and listing find.
 
 import Formats
+import Objects
 import Testing
 
 @Suite struct FieldSetTests {

@@ -126,7 +126,9 @@ extension KubernetesClient {
     ) async throws -> Answer {
         var request = HTTPRequest(
             method: method, scheme: "https", authority: "kubernetes", path: path + QueryString.encode(query))
-        request.headerFields[.accept] = "application/json"
+        request.headerFields[.accept] =
+            readsMetadataOnly && method == .get
+            ? "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io,application/json" : "application/json"
         request.headerFields[.userAgent] = name
         if body != nil { request.headerFields[.contentType] = contentType }
         let answer = try await transport.send(request, body: body?.bytes ?? [])

@@ -10,9 +10,19 @@ package struct KubernetesClient: Sendable {
     /// Sent as `User-Agent` and, unless a call names another, as `fieldManager`.
     package let name: String
 
+    /// Whether objects that are read come with their metadata only, which costs readers of many kinds less.
+    private(set) var readsMetadataOnly = false
+
     package init(transport: any Transport, name: String) {
         self.transport = transport
         self.name = name
+    }
+
+    /// The same client, reading metadata only.
+    package var showingMetadataOnly: KubernetesClient {
+        var client = self
+        client.readsMetadataOnly = true
+        return client
     }
 }
 

@@ -13,6 +13,10 @@ enum GarbageCollectorMachine {
         /// Is being deleted and waits for its dependants to go first.
         case waiting
         case absent
+        /// Its kind is not known, so nothing can be said.
+        case unknown
+        /// The object is outside all namespaces and names an owner inside one: it is never collected.
+        case unreachable
     }
 
     enum Verdict: Sendable, Equatable {

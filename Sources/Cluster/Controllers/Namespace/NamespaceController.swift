@@ -60,7 +60,8 @@ package struct NamespaceController: Sendable {
     private func empty(_ namespace: Object) async throws -> Outcome {
         let machine = NamespaceMachine(namespace: namespace, now: clock.now())
         if !machine.needsFinalizing { return .done }
-        let decision = machine.decide(try await contents(of: namespace.name))
+        let (contents, failures) = await contents(of: namespace.name, in: try await client.discover())
+        let decision = machine.decide(contents, failures: failures)
         for doomed in decision.doomed {
             try await ignoring(.notFound) {
                 try await client.delete(
@@ -80,15 +81,26 @@ package struct NamespaceController: Sendable {
     }
 
     /// Everything that is in the namespace now, straight from the server.
-    private func contents(of namespace: String) async throws -> [NamespaceMachine.Content] {
+    ///
+    /// A resource that cannot be listed keeps the namespace and is named in its conditions; the others are emptied.
+    private func contents(
+        of namespace: String, in resources: [Resource]
+    ) async -> (contents: [NamespaceMachine.Content], failures: [String]) {
         var contents: [NamespaceMachine.Content] = []
-        for resource in try await client.discover()
+        var failures: [String] = []
+        for resource in resources
         where resource.isNamespaced && resource.verbs.contains("list") && resource.verbs.contains("delete") {
-            let selection = Selection(namespace: namespace)
-            let page = try await client.list(resource, selection, limit: Self.listLimit)
-            contents.append(.init(resource: resource, objects: page.objects))
+            do {
+                let page = try await client.list(resource, Selection(namespace: namespace), limit: Self.listLimit)
+                contents.append(.init(resource: resource, objects: page.objects))
+            } catch let problem as Problem where problem.code == 404 {
+                // The kind went away since discovery named it, and its objects with it.
+                continue
+            } catch {
+                failures.append("\(resource.qualifiedName): \(error)")
+            }
         }
-        return contents
+        return (contents, failures)
     }
 
     private func ignoring(_ reason: Problem.Reason, _ body: () async throws -> some Any) async throws {

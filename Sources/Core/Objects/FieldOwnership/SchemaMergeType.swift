@@ -13,7 +13,8 @@ package struct SchemaMergeType: MergeType {
         self.init(.type(type.name))
     }
 
-    /// The type of every object's `metadata`, for types that do not come from the table.
+    /// The types of every object's `kind` and `metadata`, for types that do not come from the table.
+    package static let text = SchemaMergeType(.string)
     package static let objectMetadata = SchemaMergeType(.type("meta.v1.ObjectMeta"))
 
     init(_ type: FieldType, rule: SchemaField? = nil) {
