@@ -107,7 +107,8 @@ import Testing
                 [
                     "name": "main",
                     "ports": [
-                        ["containerPort": 8080, "hostPort": 80], ["containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "192.0.2.2"],
+                        ["containerPort": 8080, "hostPort": 80],
+                        ["containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "192.0.2.2"],
                         ["containerPort": 9090],
                     ],
                 ]
