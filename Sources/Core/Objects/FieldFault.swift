@@ -1,11 +1,10 @@
 // What is wrong with one field of an object, in upstream's words (apimachinery, util/validation/field/errors.go).
 
 import Formats
-import Objects
 
 /// One finding of a validation.
-struct FieldFault: Sendable, Hashable {
-    enum Kind: String, Sendable {
+package struct FieldFault: Sendable, Hashable {
+    package enum Kind: String, Sendable {
         case required = "FieldValueRequired"
         case invalid = "FieldValueInvalid"
         case notSupported = "FieldValueNotSupported"
@@ -13,45 +12,66 @@ struct FieldFault: Sendable, Hashable {
         case duplicate = "FieldValueDuplicate"
         case notFound = "FieldValueNotFound"
         case tooLong = "FieldValueTooLong"
+        case tooMany = "FieldValueTooMany"
         case typeInvalid = "FieldValueTypeInvalid"
     }
 
-    var kind: Kind
+    package var kind: Kind
     /// Like `spec.containers[0].name`.
-    var path: String
-    var message: String
+    package var path: String
+    package var message: String
 
-    static func required(_ path: String, _ detail: String = "") -> FieldFault {
+    package init(kind: Kind, path: String, message: String) {
+        self.kind = kind
+        self.path = path
+        self.message = message
+    }
+
+    package static func required(_ path: String, _ detail: String = "") -> FieldFault {
         FieldFault(kind: .required, path: path, message: "Required value" + (detail.isEmpty ? "" : ": \(detail)"))
     }
 
-    static func invalid(_ path: String, _ value: JSON?, _ detail: String) -> FieldFault {
+    package static func invalid(_ path: String, _ value: JSON?, _ detail: String) -> FieldFault {
         FieldFault(kind: .invalid, path: path, message: "Invalid value: \((value ?? .null).text): \(detail)")
     }
 
-    static func notSupported(_ path: String, _ value: JSON?, _ supported: [String]) -> FieldFault {
+    package static func notSupported(_ path: String, _ value: JSON?, _ supported: [String]) -> FieldFault {
         let names = supported.map { "\"\($0)\"" }.joined(separator: ", ")
         return FieldFault(
             kind: .notSupported, path: path,
             message: "Unsupported value: \((value ?? .null).text): supported values: \(names)")
     }
 
-    static func forbidden(_ path: String, _ detail: String) -> FieldFault {
+    /// A value of the wrong type; the words are those of an invalid value, only the reason differs.
+    package static func typeInvalid(_ path: String, _ value: JSON?, _ detail: String) -> FieldFault {
+        FieldFault(kind: .typeInvalid, path: path, message: "Invalid value: \((value ?? .null).text): \(detail)")
+    }
+
+    package static func tooLong(_ path: String, limit: Int) -> FieldFault {
+        FieldFault(kind: .tooLong, path: path, message: "Too long: may not be more than \(limit) bytes")
+    }
+
+    package static func tooMany(_ path: String, _ count: Int, limit: Int) -> FieldFault {
+        let items = limit == 1 ? "item" : "items"
+        return FieldFault(kind: .tooMany, path: path, message: "Too many: \(count): must have at most \(limit) \(items)")
+    }
+
+    package static func forbidden(_ path: String, _ detail: String) -> FieldFault {
         FieldFault(kind: .forbidden, path: path, message: "Forbidden: \(detail)")
     }
 
-    static func duplicate(_ path: String, _ value: JSON?) -> FieldFault {
+    package static func duplicate(_ path: String, _ value: JSON?) -> FieldFault {
         FieldFault(kind: .duplicate, path: path, message: "Duplicate value: \((value ?? .null).text)")
     }
 
-    static func notFound(_ path: String, _ value: JSON?) -> FieldFault {
+    package static func notFound(_ path: String, _ value: JSON?) -> FieldFault {
         FieldFault(kind: .notFound, path: path, message: "Not found: \((value ?? .null).text)")
     }
 }
 
 extension Problem {
     /// 422 `Pod "web" is invalid: spec.containers: Required value`.
-    static func invalid(_ resource: Resource, _ name: String, _ faults: [FieldFault]) -> Problem {
+    package static func invalid(_ resource: Resource, _ name: String, _ faults: [FieldFault]) -> Problem {
         let kind = resource.group.isEmpty ? resource.kind : "\(resource.kind).\(resource.group)"
         let lines = faults.map { "\($0.path): \($0.message)" }
         let text = lines.count == 1 ? lines[0] : "[\(lines.joined(separator: ", "))]"
@@ -64,7 +84,7 @@ extension Problem {
     }
 
     /// 403 `pods "web" is forbidden: why`.
-    static func forbidden(_ resource: Resource, _ name: String, _ why: String) -> Problem {
+    package static func forbidden(_ resource: Resource, _ name: String, _ why: String) -> Problem {
         let subject = name.isEmpty ? resource.qualifiedName : "\(resource.qualifiedName) \"\(name)\""
         var problem = Problem(.forbidden, "\(subject) is forbidden: \(why)")
         problem.group = resource.group

@@ -1,18 +1,17 @@
 // The rules for names, labels and annotations, with upstream's messages (apimachinery, util/validation/validation.go).
 
 import Formats
-import Objects
 
 /// Which texts may name what.
-enum NameRules {
-    static let labelLength = 63
-    static let subdomainLength = 253
-    static let annotationsSizeBytes = 256 * 1024
+package enum NameRules {
+    package static let labelLength = 63
+    package static let subdomainLength = 253
+    package static let annotationsSizeBytes = 256 * 1024
 
-    enum Rule: Sendable { case label, label1035, subdomain, pathSegment }
+    package enum Rule: Sendable { case label, label1035, subdomain, pathSegment }
 
     /// What is wrong with a name; nil when it may be used.
-    static func fault(_ name: String, _ rule: Rule) -> String? {
+    package static func fault(_ name: String, _ rule: Rule) -> String? {
         switch rule {
         case .label: isLabel(name) ? tooLong(name, labelLength) : labelMessage
         case .label1035:
@@ -24,14 +23,14 @@ enum NameRules {
         }
     }
 
-    static func isLabel(_ text: String) -> Bool {
+    package static func isLabel(_ text: String) -> Bool {
         guard let first = text.utf8.first, let last = text.utf8.last else { return false }
         guard isLowerOrDigit(first), isLowerOrDigit(last) else { return false }
         return text.utf8.allSatisfy { isLowerOrDigit($0) || $0 == UInt8(ascii: "-") }
     }
 
     /// The faults of `metadata`'s labels and annotations.
-    static func metadataFaults(_ metadata: JSON?, at path: String) -> [FieldFault] {
+    package static func metadataFaults(_ metadata: JSON?, at path: String) -> [FieldFault] {
         var faults = labelFaults(metadata?["labels"], at: "\(path).labels")
         var size = 0
         for member in metadata?["annotations"]?.object ?? JSONObject() {
@@ -49,7 +48,7 @@ enum NameRules {
         return faults
     }
 
-    static func labelFaults(_ labels: JSON?, at path: String) -> [FieldFault] {
+    package static func labelFaults(_ labels: JSON?, at path: String) -> [FieldFault] {
         var faults: [FieldFault] = []
         for member in labels?.object ?? JSONObject() {
             if let fault = qualifiedNameFault(member.key) {
@@ -66,7 +65,7 @@ enum NameRules {
     }
 
     /// What is wrong with `example.com/name` or `name`.
-    static func qualifiedNameFault(_ text: String) -> String? {
+    package static func qualifiedNameFault(_ text: String) -> String? {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count <= 2, let name = parts.last else { return qualifiedNameMessage }
         if parts.count == 2 {
