@@ -95,7 +95,7 @@ extension KubernetesAPI {
         if served.strategy.hasGeneration, KubernetesAPI.desired(new) != KubernetesAPI.desired(old) {
             new.tree["metadata", "generation"] = JSON(old.generation + 1)
         }
-        var faults = NameRules.metadataFaults(new["metadata"], at: "metadata") + served.strategy.faults(in: new)
+        var faults = served.metadataFaults(of: new) + served.strategy.faults(in: new)
         faults += finalizerFaults(new, old) + served.strategy.faults(in: new, from: old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
         try authorizeContent(new, replacing: old, of: served.resource)
@@ -115,7 +115,9 @@ extension KubernetesAPI {
         new.finalizers = wanted.finalizers
         if !served.strategy.statusKeepsLabels { new.labels = wanted.labels }
         try authorizeStatus(&new, from: old, of: served.resource)
-        let faults = NameRules.metadataFaults(new["metadata"], at: "metadata") + finalizerFaults(new, old)
+        let faults =
+            served.metadataFaults(of: new) + finalizerFaults(new, old)
+            + served.strategy.statusFaults(in: new, from: old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
         tracking?.account(for: &new, from: old, sent: nil)
         return settle(old, new, of: served)

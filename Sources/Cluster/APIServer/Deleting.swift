@@ -101,7 +101,7 @@ extension KubernetesAPI {
         let list = try ListOptions(call.query, selectable: call.strategy.selectableFields)
         var items: [JSON] = []
         for record in try selectedPage(call, list).records {
-            let object = try ObjectRecords.object(of: record)
+            let object = try ObjectRecords.object(of: record, as: call.resource)
             var each = call
             each.namespace = object.namespace
             do {

@@ -1,5 +1,6 @@
 // The documents from which clients learn what is served: legacy, one per group and version, and aggregated.
 
+import Crypto
 import Formats
 import Objects
 
@@ -58,7 +59,7 @@ struct Discovery: Sendable {
     func resourceList(group: String, version: String) -> JSON? {
         var entries: [JSON] = []
         for each in served.all where each.resource.group == group && each.resource.version == version {
-            entries.append(Discovery.entry(each.resource))
+            entries.append(Discovery.entry(each))
             entries += Discovery.subresources(of: each).map { Discovery.entry($0, of: each.resource) }
         }
         if entries.isEmpty { return nil }
@@ -68,14 +69,16 @@ struct Discovery: Sendable {
         ]
     }
 
-    private static func entry(_ resource: Resource) -> JSON {
+    private static func entry(_ each: ServedResource) -> JSON {
+        let resource = each.resource
         var entry: JSON = [
             "name": .string(resource.plural), "singularName": .string(resource.singular),
             "namespaced": .bool(resource.isNamespaced), "kind": .string(resource.kind), "verbs": texts(resource.verbs),
         ]
         if !resource.shortNames.isEmpty { entry["shortNames"] = texts(resource.shortNames) }
         if !resource.categories.isEmpty { entry["categories"] = texts(resource.categories) }
-        entry["storageVersionHash"] = .string(hash("\(resource.apiVersion)/\(resource.kind)"))
+        // Kinds that are never stored have no storage version.
+        if each.backing == .stored { entry["storageVersionHash"] = .string(storageVersionHash(resource)) }
         return entry
     }
 
@@ -145,7 +148,15 @@ struct Discovery: Sendable {
 
     private static func texts(_ list: [String]) -> JSON { .array(list.map { .string($0) }) }
 
-    /// A stable mark of a document or kind: FNV-1a of 64 bits, in base 64.
+    /// Eight bytes of SHA-256 of the stored group, version and kind, in base 64 (upstream: apiserver,
+    /// pkg/endpoints/discovery/storageversionhash.go); equal for the versions of one stored kind.
+    static func storageVersionHash(_ resource: Resource) -> String {
+        let stored = StoredVersions.stored(resource)
+        let text = "\(stored.group)/\(stored.version)/\(stored.kind)"
+        return Base64.encode(Array(SHA256.hash(data: Array(text.utf8)).prefix(8)))
+    }
+
+    /// A stable mark of a document: FNV-1a of 64 bits, in base 64.
     static func hash(_ text: String) -> String { Base64.encode(fingerprint(text.utf8)) }
 
     /// The ETag of a document, quoted.

@@ -120,6 +120,7 @@ package final class KubernetesAPI: Sendable {
     }
 
     private func collection(_ call: APICall) async throws -> APIAnswer {
+        if call.served.backing == .virtual { return try await virtual(call) }
         switch call.request.method {
         case .get where call.query.flag("watch"): return try await watch(call)
         case .get, .head: return try list(call)
@@ -130,6 +131,7 @@ package final class KubernetesAPI: Sendable {
     }
 
     private func object(_ call: APICall) async throws -> APIAnswer {
+        if call.served.backing == .virtual { return try await virtual(call) }
         switch call.request.method {
         case .get where call.query.flag("watch"): return try await watch(call)
         case .get, .head: return try shown(call)

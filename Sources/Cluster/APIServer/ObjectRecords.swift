@@ -10,9 +10,11 @@ struct ObjectRecords: Sendable {
 
     static let root = "/registry/"
 
-    /// `/registry/apps/deployments/`, or of one namespace `/registry/apps/deployments/shop/`.
+    /// `/registry/apps/deployments/`, or of one namespace `/registry/apps/deployments/shop/`; the same for all versions
+    /// of a kind.
     static func prefix(_ resource: Resource, namespace: String?) -> String {
-        let base = "\(root)\(resource.group.isEmpty ? "core" : resource.group)/\(resource.plural)/"
+        let group = StoredVersions.stored(resource).group
+        let base = "\(root)\(group.isEmpty ? "core" : group)/\(resource.plural)/"
         guard resource.isNamespaced, let namespace, !namespace.isEmpty else { return base }
         return base + namespace + "/"
     }
@@ -21,13 +23,17 @@ struct ObjectRecords: Sendable {
         prefix(resource, namespace: namespace) + name
     }
 
-    /// The stored object with the record that it came from.
+    /// The stored object, in the version of `resource`, with the record that it came from.
     func get(_ resource: Resource, namespace: String, name: String) throws -> (object: Object, record: Record)? {
         guard let record = store.get(Self.key(resource, namespace: namespace, name: name)) else { return nil }
-        return (try Self.object(of: record), record)
+        return (try Self.object(of: record, as: resource), record)
     }
 
-    static func object(of record: Record) throws -> Object { Object(try JSON(parsing: record.bytes)) }
+    /// The object of a record in the version of `resource`; without one, in the version that is stored.
+    static func object(of record: Record, as resource: Resource? = nil) throws(FormatProblem) -> Object {
+        let stored = Object(try JSON(parsing: record.bytes))
+        return resource.map { StoredVersions.convert(stored, to: $0) } ?? stored
+    }
 
     func create(_ object: Object, of resource: Resource) async throws(StoreFailure) -> Record {
         let key = Self.key(resource, namespace: object.namespace, name: object.name)
@@ -46,7 +52,7 @@ struct ObjectRecords: Sendable {
     }
 
     private static func bytes(of object: Object, at revision: UInt64) -> [UInt8] {
-        var object = object
+        var object = StoredVersions.forStorage(object)
         object.resourceVersion = String(revision)
         return object.tree.bytes
     }

@@ -36,21 +36,21 @@ extension KubernetesAPI {
                 "kind": .string(call.resource.kind + "List"), "apiVersion": .string(call.resource.apiVersion),
                 "metadata": metadata,
             ]
-            if !presentation.isStored {
+            if !presentation.isStored || StoredVersions.needConversion(call.resource) {
                 var tree = head
-                tree["items"] = .array(try page.records.map { try JSON(parsing: $0.bytes) })
+                tree["items"] = .array(try page.records.map { try ObjectRecords.object(of: $0, as: call.resource).tree })
                 return .rendered(tree, presentation)
             }
             return .bytes(ListBytes.splice(head, page.records))
         case .partialMetadata:
-            let items = try page.records.map { PartialMetadata.tree(of: try ObjectRecords.object(of: $0)) }
+            let items = try page.records.map { PartialMetadata.tree(of: try ObjectRecords.object(of: $0, as: call.resource)) }
             let tree: JSON = [
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
                 "items": .array(items),
             ]
             return .rendered(tree, presentation)
         case .table(let include):
-            let objects = try page.records.map(ObjectRecords.object(of:))
+            let objects = try page.records.map { try ObjectRecords.object(of: $0, as: call.resource) }
             let table = call.served.printer.table(
                 of: objects, metadata: metadata, include: include, now: environment.now())
             return .rendered(table, presentation)
@@ -80,7 +80,7 @@ extension KubernetesAPI {
             for (position, record) in page.records.enumerated() {
                 after = record.key
                 if options.hasSelector {
-                    guard options.matches(try ObjectRecords.object(of: record), by: call.strategy) else { continue }
+                    guard options.matches(try ObjectRecords.object(of: record, as: call.resource), by: call.strategy) else { continue }
                 }
                 selected.records.append(record)
                 guard let limit = options.limit, selected.records.count == limit else { continue }

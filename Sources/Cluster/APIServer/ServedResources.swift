@@ -11,13 +11,30 @@ enum ServedSubresource: String, Sendable, CaseIterable {
 
 /// One served resource with its strategy.
 struct ServedResource: Sendable {
+    /// Where a resource's objects are.
+    enum Backing: Sendable {
+        case stored
+        /// Nothing is kept: `create` answers at once, or `get` and `list` show what is so now.
+        case virtual
+    }
+
     var resource: Resource
     var strategy: any Strategy
     var subresources: [ServedSubresource]
-    /// Whether some part of this program acts on objects of the kind, or they are only kept.
-    var isActedUpon: Bool
+    var backing = Backing.stored
+    var printer: TablePrinter
 
-    var printer: TablePrinter { .of(resource) }
+    init(_ resource: Resource, strategy: any Strategy, subresources: [ServedSubresource] = [], printer: TablePrinter? = nil) {
+        self.resource = resource
+        self.strategy = strategy
+        self.subresources = subresources
+        self.printer = printer ?? .of(resource)
+    }
+
+    /// What is wrong with the part of an object that all kinds have.
+    func metadataFaults(of object: Object) -> [FieldFault] {
+        NameRules.metadataFaults(object["metadata"], at: "metadata", isBuiltIn: Schema.type(of: resource) != nil)
+    }
 }
 
 /// The table of what is served; a plain look-up.
@@ -25,47 +42,34 @@ struct ServedResources: Sendable {
     let all: [ServedResource]
     private let byPath: [String: Int]
 
-    /// Groups whose objects would change how the API itself behaves, which this server does not do yet; and kinds that
-    /// are
-    /// questions, not objects. They are not in discovery, so that clients hear 404 rather than be misled.
+    /// Groups that are not served, so that clients hear 404 rather than be misled: their objects would change how the
+    /// API itself behaves.
     private static let refusedGroups: Set<String> = [
-        "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io", "events.k8s.io",
+        "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
         "flowcontrol.apiserver.k8s.io",
     ]
-    private static let refused: Set<String> = [
-        "v1/bindings", "v1/componentstatuses", "autoscaling/v1/horizontalpodautoscalers",
-    ]
-    private static let actedUpon: Set<String> = [
-        "v1/namespaces", "v1/nodes", "v1/pods", "v1/services", "v1/endpoints", "v1/configmaps", "v1/secrets",
-        "v1/events",
-        "v1/serviceaccounts", "apps/v1/deployments", "apps/v1/replicasets", "apps/v1/statefulsets", "apps/v1/daemonsets",
-        "apps/v1/controllerrevisions", "v1/replicationcontrollers", "batch/v1/jobs", "batch/v1/cronjobs",
-        "discovery.k8s.io/v1/endpointslices", "coordination.k8s.io/v1/leases", "rbac.authorization.k8s.io/v1/roles",
-        "rbac.authorization.k8s.io/v1/rolebindings", "rbac.authorization.k8s.io/v1/clusterroles",
-        "rbac.authorization.k8s.io/v1/clusterrolebindings", "certificates.k8s.io/v1/certificatesigningrequests",
-        "v1/persistentvolumes", "v1/persistentvolumeclaims", "storage.k8s.io/v1/storageclasses",
-        "policy/v1/poddisruptionbudgets", "autoscaling/v2/horizontalpodautoscalers",
-    ]
-    private static let withGeneration: Set<String> = [
-        "daemonsets", "statefulsets", "replicationcontrollers", "cronjobs", "jobs", "ingresses", "networkpolicies",
-        "poddisruptionbudgets", "horizontalpodautoscalers",
-    ]
-
+    /// The resources of Kubernetes itself.
     init(_ resources: [Resource]) {
-        var all: [ServedResource] = []
-        var byPath: [String: Int] = [:]
-        for resource in resources where !Self.refusedGroups.contains(resource.group) {
-            let path = "\(resource.apiVersion)/\(resource.plural)"
-            if Self.refused.contains(path) || resource.plural.contains("/") { continue }
-            let strategy = Self.strategy(of: resource)
-            byPath[path] = all.count
-            all.append(
-                ServedResource(
-                    resource: resource, strategy: strategy, subresources: Self.subresources(resource),
-                    isActedUpon: Self.actedUpon.contains(path)))
-        }
-        self.all = all
-        self.byPath = byPath
+        self.init(
+            served: resources.filter { !Self.refusedGroups.contains($0.group) && !$0.plural.contains("/") }.map {
+                resource in
+                var served = ServedResource(
+                    resource, strategy: StrategyTable.strategy(of: resource),
+                    subresources: ResourceTable.subresources(of: resource).compactMap {
+                        ServedSubresource(rawValue: $0.name)
+                    })
+                // What cannot be watched is not stored.
+                if !resource.verbs.contains("watch") { served.backing = .virtual }
+                return served
+            })
+    }
+
+    /// Any resources, such as those of `builtIn.all` together with some that appear while the server runs.
+    init(served: [ServedResource]) {
+        all = served
+        byPath = Dictionary(
+            served.enumerated().map { ("\($0.element.resource.apiVersion)/\($0.element.resource.plural)", $0.offset) },
+            uniquingKeysWith: { first, _ in first })
     }
 
     func find(group: String, version: String, plural: String) -> ServedResource? {
@@ -76,47 +80,45 @@ struct ServedResources: Sendable {
         find(group: resource.group, version: resource.version, plural: resource.plural)
     }
 
-    /// Groups with their versions, in the order of the table; the core group has the empty name.
+    /// The order in which Kubernetes lists its groups, which decides what a short name means; others follow by name.
+    private static let groupOrder = [
+        "", "apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io",
+        "autoscaling", "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+        "storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io",
+        "coordination.k8s.io", "node.k8s.io", "discovery.k8s.io", "flowcontrol.apiserver.k8s.io",
+    ]
+
+    /// Groups with their versions, the preferred one first; the core group has the empty name.
     var groups: [(name: String, versions: [String])] {
-        var groups: [(name: String, versions: [String])] = []
-        for served in all {
-            if let position = groups.firstIndex(where: { $0.name == served.resource.group }) {
-                if !groups[position].versions.contains(served.resource.version) {
-                    groups[position].versions.append(served.resource.version)
-                }
-            } else {
-                groups.append((served.resource.group, [served.resource.version]))
-            }
+        var versions: [String: [String]] = [:]
+        for served in all where versions[served.resource.group]?.contains(served.resource.version) != true {
+            versions[served.resource.group, default: []].append(served.resource.version)
         }
-        return groups
+        let rank = Dictionary(uniqueKeysWithValues: Self.groupOrder.enumerated().map { ($0.element, $0.offset) })
+        let names = versions.keys.sorted { left, right in
+            (rank[left] ?? Int.max, left) < (rank[right] ?? Int.max, right)
+        }
+        return names.map { name in
+            (name, (versions[name] ?? []).sorted { APIVersionOrder.isPreferred($0, to: $1) })
+        }
     }
+}
 
-    private static func strategy(of resource: Resource) -> any Strategy {
-        switch (resource.group, resource.plural) {
-        case ("", "pods"): return PodStrategy()
-        case ("", "services"): return ServiceStrategy()
-        case ("", "namespaces"): return NamespaceStrategy()
-        case ("", "nodes"): return NodeStrategy()
-        case ("", "secrets"): return SecretStrategy()
-        case ("", "configmaps"): return ConfigMapStrategy()
-        case ("", "events"): return EventStrategy()
-        case ("", "serviceaccounts"): return PlainStrategy(returnsDeleted: true)
-        case ("apps", "deployments"): return WorkloadStrategy(isDeployment: true)
-        case ("apps", "replicasets"): return WorkloadStrategy(isDeployment: false)
-        case ("discovery.k8s.io", "endpointslices"): return EndpointSliceStrategy()
-        case ("rbac.authorization.k8s.io", "roles"), ("rbac.authorization.k8s.io", "clusterroles"):
-            return RoleStrategy(isNamespaced: resource.isNamespaced)
-        case ("rbac.authorization.k8s.io", _): return RoleBindingStrategy(isNamespaced: resource.isNamespaced)
-        case ("certificates.k8s.io", "certificatesigningrequests"): return CertificateRequestStrategy()
-        default:
-            return PlainStrategy(
-                nameRule: resource.group == "rbac.authorization.k8s.io" ? .pathSegment : .subdomain,
-                hasStatus: ResourceTable.subresource("status", of: resource) != nil,
-                hasGeneration: withGeneration.contains(resource.plural))
+/// The priority of versions (upstream: apimachinery, pkg/version/helpers.go): v2 before v1 before v2beta1 before v1alpha1.
+enum APIVersionOrder {
+    static func isPreferred(_ left: String, to right: String) -> Bool {
+        switch (rank(left), rank(right)) {
+        case (let left?, let right?): left.lexicographicallyPrecedes(right) { $0 > $1 }
+        case (.some, nil): true
+        case (nil, .some): false
+        case (nil, nil): left < right
         }
     }
 
-    private static func subresources(_ resource: Resource) -> [ServedSubresource] {
-        ResourceTable.subresources(of: resource).compactMap { ServedSubresource(rawValue: $0.name) }
+    /// Stability, number, number of the pre-release; nil for texts that are no such version.
+    private static func rank(_ text: String) -> [Int]? {
+        guard let match = text.wholeMatch(of: /v([1-9][0-9]*)(?:(alpha|beta)([1-9][0-9]*))?/) else { return nil }
+        let stability = match.2 == nil ? 2 : match.2 == "beta" ? 1 : 0
+        return [stability, Int(match.1) ?? 0, match.3.flatMap { Int($0) } ?? 0]
     }
 }

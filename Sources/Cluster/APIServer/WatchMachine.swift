@@ -32,7 +32,7 @@ struct WatchMachine: Sendable {
 
     /// The line of an object that was there when the watch began; nil when it is not selected.
     mutating func found(_ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8]? {
-        if options.hasSelector, !isSelected(try WatchMachine.object(record)) { return nil }
+        if options.hasSelector, !isSelected(try object(record)) { return nil }
         return try line(.added, record, now: now)
     }
 
@@ -45,16 +45,16 @@ struct WatchMachine: Sendable {
             return try line(kind, event.record, now: now)
         }
         var wasSelected = false
-        if let previous = event.previous { wasSelected = isSelected(try WatchMachine.object(previous)) }
+        if let previous = event.previous { wasSelected = isSelected(try object(previous)) }
         if event.kind == .delete { return wasSelected ? try line(.deleted, event.record, now: now) : nil }
-        let isSelected = isSelected(try WatchMachine.object(event.record))
+        let isSelected = isSelected(try object(event.record))
         switch (wasSelected, isSelected) {
         case (false, false): return nil
         case (false, true): return try line(.added, event.record, now: now)
         case (true, true): return try line(.modified, event.record, now: now)
         case (true, false):
             guard let previous = event.previous else { return nil }
-            var object = try WatchMachine.object(previous)
+            var object = try object(previous)
             object.resourceVersion = String(event.revision)
             return try line(.deleted, object, now: now)
         }
@@ -93,10 +93,12 @@ struct WatchMachine: Sendable {
     private func isSelected(_ object: Object) -> Bool { options.matches(object, by: served.strategy) }
 
     private mutating func line(_ kind: Kind, _ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8] {
-        if presentation.representation == .object, presentation.format == .json {
+        if presentation.representation == .object, presentation.format == .json,
+            !StoredVersions.needConversion(served.resource)
+        {
             return WatchMachine.line(kind.rawValue, record.bytes)
         }
-        return try line(kind, WatchMachine.object(record), now: now)
+        return try line(kind, object(record), now: now)
     }
 
     private mutating func line(_ kind: Kind, _ object: Object, now: Timestamp) throws(FormatProblem) -> [UInt8] {
@@ -121,8 +123,8 @@ struct WatchMachine: Sendable {
         }
     }
 
-    private static func object(_ record: Record) throws(FormatProblem) -> Object {
-        Object(try JSON(parsing: record.bytes))
+    private func object(_ record: Record) throws(FormatProblem) -> Object {
+        try ObjectRecords.object(of: record, as: served.resource)
     }
 
     private static func line(_ type: String, _ object: [UInt8]) -> [UInt8] {

@@ -15,10 +15,9 @@ extension KubernetesAPI {
         try checkRevisionAbsent(object)
         try placeInNamespace(&object, call)
         let isDryRun = try call.isDryRun()
-        var warnings = decoded.warnings
-        if !call.served.isActedUpon {
-            warnings.append("\(call.resource.qualifiedName) are stored, but nothing acts on them on this platform yet")
-        }
+        let warnings =
+            decoded.warnings + call.strategy.warnings(for: object, from: nil)
+            + NotActedUpon.warnings(for: object, of: call.resource)
         prepareFresh(&object, call.served)
         let created = try await store(
             object, call, isDryRun: isDryRun, tracking: try tracking ?? fieldTracking(call))
@@ -59,6 +58,8 @@ extension KubernetesAPI {
             // What admission adds is nobody's, as upstream has it.
             tracking.account(for: &fresh, sent: object.tree["metadata", "managedFields"])
             try await admitAccount(&fresh, of: call.resource)
+            try await admit(&fresh, of: call.resource)
+            call.strategy.prepareForCreate(&fresh)
             try checkFresh(fresh, call)
             try authorizeContent(fresh, replacing: nil, of: call.resource)
             try restrictSubject(of: fresh, call.resource)
@@ -126,7 +127,6 @@ extension KubernetesAPI {
         object.tree["metadata", "creationTimestamp"] = .string(environment.now().rfc3339)
         if served.strategy.hasGeneration { object.tree["metadata", "generation"] = 1 }
         if served.strategy.hasStatus, served.resource != .nodes { object.status = [:] }
-        served.strategy.prepareForCreate(&object)
     }
 
     private func checkFresh(_ object: Object, _ call: APICall) throws(Problem) {
@@ -136,7 +136,7 @@ extension KubernetesAPI {
         } else if let fault = NameRules.fault(object.name, call.strategy.nameRule) {
             faults.append(.invalid("metadata.name", .string(object.name), fault))
         }
-        faults += NameRules.metadataFaults(object["metadata"], at: "metadata")
+        faults += call.served.metadataFaults(of: object)
         faults += call.strategy.faults(in: object)
         if !faults.isEmpty { throw .invalid(call.resource, object.name, faults) }
     }
@@ -159,7 +159,8 @@ extension KubernetesAPI {
                 call.resource, old, uid: decoded.object.uid, resourceVersion: decoded.object.resourceVersion)
             return try amend(old, to: decoded.object, of: call.served, tracking: tracking)
         }
-        return try call.answer(with: changed.object, warnings: decoded.warnings, api: self)
+        let warnings = decoded.warnings + call.strategy.warnings(for: changed.object, from: nil)
+        return try call.answer(with: changed.object, warnings: warnings, api: self)
     }
 
     /// Name and namespace in the body, where given, are those of the path.

@@ -73,7 +73,8 @@ extension Problem {
     /// 422 `Pod "web" is invalid: spec.containers: Required value`.
     package static func invalid(_ resource: Resource, _ name: String, _ faults: [FieldFault]) -> Problem {
         let kind = resource.group.isEmpty ? resource.kind : "\(resource.kind).\(resource.group)"
-        let lines = faults.map { "\($0.path): \($0.message)" }
+        var seen: Set<String> = []
+        let lines = faults.map { "\($0.path): \($0.message)" }.filter { seen.insert($0).inserted }
         let text = lines.count == 1 ? lines[0] : "[\(lines.joined(separator: ", "))]"
         var problem = Problem(.invalid, "\(kind) \"\(name)\" is invalid: \(text)")
         problem.group = resource.group

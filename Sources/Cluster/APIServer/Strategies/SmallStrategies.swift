@@ -105,24 +105,7 @@ struct ConfigMapStrategy: Strategy {
 
 /// The keys of Secrets and ConfigMaps.
 enum DataKeys {
-    static let length = 253
-
-    static func fault(_ key: String) -> String? {
-        if key == "." || key == ".." { return "may not be '\(key)'" }
-        if key.utf8.count > length { return "must be no more than \(length) characters" }
-        let isValid =
-            !key.isEmpty
-            && key.utf8.allSatisfy { byte in
-                (byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z"))
-                    || (byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z"))
-                    || (byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")) || "-_.".utf8.contains(byte)
-            }
-        return isValid
-            ? nil
-            : "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. "
-                + "'key.name',  or 'KEY_NAME',"
-                + "  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-    }
+    static func fault(_ key: String) -> String? { NameRules.configKeyMessages(key).first }
 }
 
 struct EventStrategy: Strategy {

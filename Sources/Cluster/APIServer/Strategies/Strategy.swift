@@ -31,6 +31,10 @@ protocol Strategy: Sendable {
     func prepareForUpdate(_ object: inout Object, from old: Object)
     func faults(in object: Object) -> [FieldFault]
     func faults(in object: Object, from old: Object) -> [FieldFault]
+    /// What is wrong with a new status; `object` differs from `old` in nothing else that matters.
+    func statusFaults(in object: Object, from old: Object) -> [FieldFault]
+    /// Sentences for the writer about what is accepted but deprecated; `old` is nil for a fresh object.
+    func warnings(for object: Object, from old: Object?) -> [String]
     /// Seconds that the object lives on after a delete was accepted; nil when the kind has no graceful deletion.
     func gracePeriodSeconds(of object: Object, asked: Int?) -> Int?
 }
@@ -52,6 +56,8 @@ extension Strategy {
     func prepareForUpdate(_ object: inout Object, from old: Object) {}
     func faults(in object: Object) -> [FieldFault] { [] }
     func faults(in object: Object, from old: Object) -> [FieldFault] { [] }
+    func statusFaults(in object: Object, from old: Object) -> [FieldFault] { [] }
+    func warnings(for object: Object, from old: Object?) -> [String] { [] }
     func gracePeriodSeconds(of object: Object, asked: Int?) -> Int? { nil }
 }
 

@@ -24,7 +24,8 @@ struct TablePrinter: Sendable {
     /// The cells of an object, one for each column.
     var cells: @Sendable (Object, Timestamp) -> [JSON]
 
-    /// Columns by their names; a name that ends in `+` shows only with `-o wide`, one that ends in `#` holds integers.
+    /// Columns by their names; a name that ends in `+` shows only with `-o wide`, one that ends in `#` holds
+    /// integers, in `?` booleans.
     init(_ names: String..., cells: @escaping @Sendable (Object, Timestamp) -> [JSON]) {
         columns = names.map { name in
             var column = TableColumn(name: name)
@@ -36,6 +37,10 @@ struct TablePrinter: Sendable {
                 column.name.removeLast()
                 column.type = "integer"
             }
+            if column.name.hasSuffix("?") {
+                column.name.removeLast()
+                column.type = "boolean"
+            }
             if column.name == "Name" { column.format = "name" }
             return column
         }
@@ -44,6 +49,15 @@ struct TablePrinter: Sendable {
 
     /// Name and age, for kinds without a printer of their own.
     static let plain = TablePrinter("Name", "Age") { object, now in [.string(object.name), Cell.age(object, now)] }
+
+    /// What upstream shows of kinds that it has no printer for.
+    static let created: TablePrinter = {
+        var printer = TablePrinter("Name", "Created At") { object, _ in
+            [.string(object.name), .string(object.creationTimestamp ?? "<unknown>")]
+        }
+        printer.columns[1].type = "date"
+        return printer
+    }()
 
     /// A `meta.k8s.io/v1` Table of these objects.
     func table(
@@ -81,6 +95,7 @@ enum PartialMetadata {
 enum Cell {
     static let unknown: JSON = "<unknown>"
     static let none = "<none>"
+    static let unset = "<unset>"
 
     static func age(_ object: Object, _ now: Timestamp) -> JSON { since(object.creationTimestamp, now) }
 
@@ -119,6 +134,33 @@ enum Cell {
     }
 
     static func count(_ value: JSON?) -> JSON { JSON(value?.integer ?? 0) }
+
+    /// Integers and texts as they are.
+    static func intOrText(_ value: JSON?, orElse other: String) -> JSON {
+        .string(value?.string ?? value?.integer.map(String.init) ?? other)
+    }
+
+    static func truth(_ value: JSON?) -> JSON { value?.bool.map { $0 ? "True" : "False" } ?? .string(unset) }
+
+    /// The canonical text of a quantity.
+    static func quantity(_ value: JSON?) -> String? {
+        guard let text = value?.string ?? value?.integer.map(String.init) else { return nil }
+        return (try? Quantity(parsing: text))?.text ?? text
+    }
+
+    /// How long something took, or has taken until now; empty before it began.
+    static func duration(_ start: JSON?, _ end: JSON?, _ now: Timestamp) -> JSON {
+        guard let start = start?.string.flatMap(Timestamp.init(rfc3339:)) else { return "" }
+        let end = end?.string.flatMap(Timestamp.init(rfc3339:)) ?? now
+        return .string(humanDuration(Int(end.secondsSinceEpoch - start.secondsSinceEpoch)))
+    }
+
+    /// Labels as `a=1,b=2`, `<none>` without any.
+    static func labels(_ tree: JSON?) -> JSON {
+        let labels = tree?.stringMap ?? [:]
+        if labels.isEmpty { return .string(none) }
+        return .string(labels.keys.sorted().map { "\($0)=\(labels[$0] ?? "")" }.joined(separator: ","))
+    }
 
     /// Label selectors as text, `<none>` for an empty one.
     static func selector(_ tree: JSON?) -> JSON {
