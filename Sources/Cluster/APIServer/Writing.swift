@@ -137,7 +137,7 @@ extension KubernetesAPI {
             faults.append(.invalid("metadata.name", .string(object.name), fault))
         }
         faults += call.served.metadataFaults(of: object)
-        faults += call.strategy.faults(in: object)
+        faults += call.strategy.faults(in: object) + call.strategy.creationFaults(in: object)
         if !faults.isEmpty { throw .invalid(call.resource, object.name, faults) }
     }
 

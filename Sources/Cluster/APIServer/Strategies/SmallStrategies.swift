@@ -1,4 +1,4 @@
-// The rules of Namespaces, Nodes, Secrets, ConfigMaps, Events and EndpointSlices.
+// The rules of Namespaces, Nodes, Secrets, ConfigMaps and Events.
 
 import Formats
 import Objects
@@ -128,34 +128,5 @@ struct EventStrategy: Strategy {
         return [
             .invalid("involvedObject.namespace", .string(namespace), "does not match event.namespace")
         ]
-    }
-}
-
-struct EndpointSliceStrategy: Strategy {
-    static let addressTypes = ["FQDN", "IPv4", "IPv6"]
-
-    var hasGeneration: Bool { true }
-
-    func setDefaults(_ object: inout Object) {
-        object.tree.editEach("ports") { port in
-            port.fill("name", "")
-            port.fill("protocol", "TCP")
-        }
-    }
-
-    func faults(in object: Object) -> [FieldFault] {
-        guard let type = object["addressType"]?.string, !type.isEmpty else { return [.required("addressType")] }
-        if !EndpointSliceStrategy.addressTypes.contains(type) {
-            return [.notSupported("addressType", .string(type), EndpointSliceStrategy.addressTypes)]
-        }
-        return (object["endpoints"]?.array ?? []).enumerated().compactMap { position, endpoint in
-            endpoint["addresses"]?.array?.isEmpty == false
-                ? nil : .required("endpoints[\(position)].addresses", "must contain at least 1 address")
-        }
-    }
-
-    func faults(in object: Object, from old: Object) -> [FieldFault] {
-        object["addressType"] == old["addressType"]
-            ? [] : [.invalid("addressType", object["addressType"], "field is immutable")]
     }
 }

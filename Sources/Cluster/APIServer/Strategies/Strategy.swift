@@ -30,6 +30,8 @@ protocol Strategy: Sendable {
     /// What happens when `old` becomes `object`, beside keeping `status` and counting generations.
     func prepareForUpdate(_ object: inout Object, from old: Object)
     func faults(in object: Object) -> [FieldFault]
+    /// What a fresh object may not have, though it may come to have it.
+    func creationFaults(in object: Object) -> [FieldFault]
     func faults(in object: Object, from old: Object) -> [FieldFault]
     /// What is wrong with a new status; `object` differs from `old` in nothing else that matters.
     func statusFaults(in object: Object, from old: Object) -> [FieldFault]
@@ -55,6 +57,7 @@ extension Strategy {
     func prepareForCreate(_ object: inout Object) {}
     func prepareForUpdate(_ object: inout Object, from old: Object) {}
     func faults(in object: Object) -> [FieldFault] { [] }
+    func creationFaults(in object: Object) -> [FieldFault] { [] }
     func faults(in object: Object, from old: Object) -> [FieldFault] { [] }
     func statusFaults(in object: Object, from old: Object) -> [FieldFault] { [] }
     func warnings(for object: Object, from old: Object?) -> [String] { [] }

@@ -20,9 +20,18 @@ enum StrategyTable {
         case ("", "configmaps"): ConfigMapStrategy()
         case ("", "events"): EventStrategy()
         case ("", "serviceaccounts"): PlainStrategy(returnsDeleted: true)
-        case ("apps", "deployments"): WorkloadStrategy(isDeployment: true)
-        case ("apps", "replicasets"): WorkloadStrategy(isDeployment: false)
+        case ("", "podtemplates"): PodTemplateStrategy()
+        case ("", "replicationcontrollers"): ReplicaSetStrategy(isController: true)
+        case ("apps", "deployments"): DeploymentStrategy()
+        case ("apps", "replicasets"): ReplicaSetStrategy()
+        case ("apps", "statefulsets"): StatefulSetStrategy()
+        case ("apps", "daemonsets"): DaemonSetStrategy()
+        case ("apps", "controllerrevisions"): ControllerRevisionStrategy()
+        case ("", "endpoints"): EndpointsStrategy()
         case ("discovery.k8s.io", "endpointslices"): EndpointSliceStrategy()
+        case ("networking.k8s.io", "ingresses"): IngressStrategy()
+        case ("networking.k8s.io", "ingressclasses"): IngressClassStrategy()
+        case ("networking.k8s.io", "networkpolicies"): NetworkPolicyStrategy()
         default: nil
         }
     }

@@ -65,6 +65,9 @@ struct ConvertedStrategy: Strategy {
         through(&object) { base.prepareForUpdate(&$0, from: stored) }
     }
     func faults(in object: Object) -> [FieldFault] { base.faults(in: StoredVersions.forStorage(object)) }
+    func creationFaults(in object: Object) -> [FieldFault] {
+        base.creationFaults(in: StoredVersions.forStorage(object))
+    }
     func faults(in object: Object, from old: Object) -> [FieldFault] {
         base.faults(in: StoredVersions.forStorage(object), from: StoredVersions.forStorage(old))
     }

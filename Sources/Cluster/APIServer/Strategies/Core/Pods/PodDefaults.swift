@@ -25,14 +25,12 @@ enum PodDefaults {
         spec.editEach("topologySpreadConstraints") { $0.fill("whenUnsatisfiable", "DoNotSchedule") }
     }
 
-    /// What only pods get: upstream's SetDefaults_Pod, then ServiceAccount, Priority and DefaultTolerationSeconds.
+    /// What only pods get: upstream's SetDefaults_Pod, then ServiceAccount and DefaultTolerationSeconds.
     static func fillPodSpec(_ spec: inout JSON) {
         fillSpec(&spec)
         spec.fill("enableServiceLinks", true)
         spec.fill("serviceAccountName", "default")
         spec.fill("serviceAccount", "default")
-        spec.fill("priority", 0)
-        spec.fill("preemptionPolicy", "PreemptLowerPriority")
         for list in ["initContainers", "containers"] { spec.editEach(list, requestLimits) }
         var tolerations = spec["tolerations"]?.array ?? []
         for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]

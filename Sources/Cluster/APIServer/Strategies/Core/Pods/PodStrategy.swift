@@ -31,26 +31,43 @@ struct PodStrategy: Strategy {
         object.status = ["phase": "Pending", "qosClass": .string(PodStrategy.qualityOfService(object.spec))]
     }
 
+    /// What admission filled in when the pod was created stays where a writer leaves it out.
+    func prepareForUpdate(_ object: inout Object, from old: Object) {
+        for field in ["priority", "preemptionPolicy"] where object["spec", field] == nil {
+            object["spec", field] = old["spec", field]
+        }
+    }
+
     func faults(in object: Object) -> [FieldFault] {
-        PodValidation.faults(inSpec: object.spec, at: "spec")
+        Findings.of(object) { root, findings in
+            findings.podAnnotations(root)
+            findings.podSpec(root["spec"], isPod: true, podName: object.name)
+        }
+    }
+
+    func creationFaults(in object: Object) -> [FieldFault] {
+        Findings.of(object) { root, findings in
+            let spec = root["spec"]
+            findings.forbids(spec["ephemeralContainers"], "cannot be set on create")
+            if !spec["schedulingGates"].isEmpty {
+                findings.forbids(spec["nodeName"], "cannot be set until all schedulingGates have been cleared")
+            }
+        }
     }
 
     func faults(in object: Object, from old: Object) -> [FieldFault] {
-        if PodStrategy.fixedPart(object.spec, tolerationsOf: old.spec)
-            == PodStrategy.fixedPart(old.spec, tolerationsOf: old.spec)
-        {
-            return []
+        Findings.of(object) { root, findings in
+            let before = Field(old)
+            findings.podAnnotationUpdate(root["metadata"]["annotations"], from: before["metadata"]["annotations"])
+            findings.podUpdate(root["spec"], from: before["spec"])
         }
-        return [
-            .forbidden(
-                "spec",
-                "pod updates may not change fields other than `spec.containers[*].image`,"
-                    + "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "
-                    + "(only additions to "
-                    + "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
-                    + "previously negative)")
-        ]
     }
+
+    func statusFaults(in object: Object, from old: Object) -> [FieldFault] {
+        Findings.of(object) { $1.podStatus($0, from: Field(old)) }
+    }
+
+    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.of(object.tree, isTemplate: false) }
 
     /// A pod that no node runs, or that has ended, goes at once.
     func gracePeriodSeconds(of object: Object, asked: Int?) -> Int? {
@@ -58,16 +75,6 @@ struct PodStrategy: Strategy {
         if (object["spec", "nodeName"]?.string ?? "").isEmpty || phase == "Succeeded" || phase == "Failed" { return 0 }
         let period = asked ?? object["spec", "terminationGracePeriodSeconds"]?.integer ?? 30
         return period < 0 ? 1 : period
-    }
-
-    /// The spec without what an update may change. Tolerations may grow: those of `old` must still be there.
-    private static func fixedPart(_ spec: JSON, tolerationsOf old: JSON) -> JSON {
-        var spec = spec
-        spec["activeDeadlineSeconds"] = nil
-        let tolerations = spec["tolerations"]?.array ?? []
-        spec["tolerations"] = .bool((old["tolerations"]?.array ?? []).allSatisfy(tolerations.contains))
-        for list in ["containers", "initContainers"] { spec.editEach(list) { $0["image"] = nil } }
-        return spec
     }
 
     /// Guaranteed when every container limits both processor and memory to what it requests, BestEffort when none asks.
