@@ -33,7 +33,7 @@ struct ServedResource: Sendable {
 
     /// What is wrong with the part of an object that all kinds have.
     func metadataFaults(of object: Object) -> [FieldFault] {
-        NameRules.metadataFaults(object["metadata"], at: "metadata", isBuiltIn: Schema.type(of: resource) != nil)
+        Findings.of(object) { $1.metadata($0["metadata"], isBuiltIn: Schema.type(of: resource) != nil) }
     }
 }
 

@@ -41,7 +41,7 @@ struct Findings: Sendable {
     }
 
     mutating func tooLong(_ field: Field, bytes: Int) {
-        faults.append(.tooLong(field.path.description, bytes: bytes))
+        faults.append(.tooLong(field.path.description, limit: bytes))
     }
 
     mutating func tooMany(_ field: Field, limit: Int) {

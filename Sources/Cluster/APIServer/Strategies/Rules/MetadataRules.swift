@@ -1,9 +1,25 @@
-// Checks of `metadata.ownerReferences` (upstream: apimachinery, pkg/api/validation/objectmeta.go).
+// Checks of the part of an object that all kinds have (upstream: apimachinery, pkg/api/validation/objectmeta.go).
 
 import Formats
 import Objects
 
 extension Findings {
+    private static let standardFinalizers = ["kubernetes", "orphan", "foregroundDeletion"]
+
+    /// Finalizers of Kubernetes' own kinds are known ones or carry a domain.
+    mutating func metadata(_ field: Field, isBuiltIn: Bool) {
+        add(NameRules.metadataFaults(field.value, at: field.path.description))
+        owners(field["ownerReferences"])
+        for finalizer in field["finalizers"].elements {
+            for message in NameRules.qualifiedNameMessages(finalizer.text) {
+                invalid(field["finalizers"], value: .string(finalizer.text), message)
+            }
+            if isBuiltIn, !finalizer.text.contains("/"), !Self.standardFinalizers.contains(finalizer.text) {
+                invalid(finalizer, "name is neither a standard finalizer name nor is it fully qualified")
+            }
+        }
+    }
+
     mutating func owners(_ field: Field) {
         var controllers: [String] = []
         for owner in field.elements {
