@@ -22,6 +22,7 @@ enum StrategyTable {
         case ("", "serviceaccounts"): PlainStrategy(returnsDeleted: true)
         case ("", "podtemplates"): PodTemplateStrategy()
         case ("", "replicationcontrollers"): ReplicaSetStrategy(isController: true)
+        case ("", "persistentvolumeclaims"): ClaimStrategy()
         case ("apps", "deployments"): DeploymentStrategy()
         case ("apps", "replicasets"): ReplicaSetStrategy()
         case ("apps", "statefulsets"): StatefulSetStrategy()
@@ -29,6 +30,13 @@ enum StrategyTable {
         case ("apps", "controllerrevisions"): ControllerRevisionStrategy()
         case ("", "endpoints"): EndpointsStrategy()
         case ("discovery.k8s.io", "endpointslices"): EndpointSliceStrategy()
+        case ("batch", "jobs"): JobStrategy()
+        case ("batch", "cronjobs"): CronJobStrategy()
+        case ("autoscaling", "horizontalpodautoscalers"): AutoscalerStrategy()
+        case ("policy", "poddisruptionbudgets"): DisruptionBudgetStrategy()
+        case ("coordination.k8s.io", "leases"): LeaseStrategy()
+        case ("scheduling.k8s.io", "priorityclasses"): PriorityClassStrategy()
+        case ("node.k8s.io", "runtimeclasses"): RuntimeClassStrategy()
         case ("networking.k8s.io", "ingresses"): IngressStrategy()
         case ("networking.k8s.io", "ingressclasses"): IngressClassStrategy()
         case ("networking.k8s.io", "networkpolicies"): NetworkPolicyStrategy()
@@ -44,7 +52,6 @@ enum StrategyTable {
     }
 
     private static let withGeneration: Set<String> = [
-        "daemonsets", "statefulsets", "replicationcontrollers", "cronjobs", "jobs", "ingresses", "networkpolicies",
-        "poddisruptionbudgets",
+        "csidrivers", "storageclasses", "volumeattachments", "servicecidrs", "ipaddresses",
     ]
 }

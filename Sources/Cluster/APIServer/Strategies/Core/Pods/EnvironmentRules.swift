@@ -1,6 +1,7 @@
 // Validation of environment variables and of the fields and resources that they and volumes may name.
 
 import Formats
+import Objects
 
 extension Findings {
     mutating func environment(_ container: Field) {

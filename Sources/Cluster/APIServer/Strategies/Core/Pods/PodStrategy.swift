@@ -67,7 +67,7 @@ struct PodStrategy: Strategy {
         Findings.of(object) { $1.podStatus($0, from: Field(old)) }
     }
 
-    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.of(object.tree, isTemplate: false) }
+    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.of(object.tree) }
 
     /// A pod that no node runs, or that has ended, goes at once.
     func gracePeriodSeconds(of object: Object, asked: Int?) -> Int? {

@@ -17,7 +17,7 @@ enum PodWarnings {
     ]
 
     /// The warnings for a pod, or for a template that is at `path`.
-    static func of(_ tree: JSON, isTemplate: Bool, at path: FieldPath = .root) -> [String] {
+    static func of(_ tree: JSON, at path: FieldPath = .root) -> [String] {
         let root = Field(path: path, tree)
         let spec = root["spec"]
         var warnings: [String] = []

@@ -1,6 +1,7 @@
 // Validation of probes and life cycle hooks.
 
 import Formats
+import Objects
 
 extension Findings {
     mutating func probe(_ field: Field, isReadiness: Bool) {

@@ -1,6 +1,7 @@
 // Validation of what a pod says about where it wants to run.
 
 import Formats
+import Objects
 
 extension Findings {
     mutating func affinity(_ field: Field) {

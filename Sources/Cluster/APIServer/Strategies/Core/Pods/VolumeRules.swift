@@ -1,6 +1,7 @@
 // Validation of a pod's volumes.
 
 import Formats
+import Objects
 
 extension Findings {
     /// Checks the volumes and returns the valid ones by name, which are those that containers may mount.
