@@ -21,7 +21,7 @@ struct RuleCase: Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 
     /// What the rules of a kind say to the changed object, after its defaults are filled in.
-    func found(in sound: JSON, _ group: String = "", _ plural: String, version: String = "v1") throws -> [String] {
+    func found(in sound: JSON, _ plural: String, group: String = "", version: String = "v1") throws -> [String] {
         var tree = sound
         change(&tree)
         let resource = try #require(ResourceTable.resource(group: group, version: version, plural: plural))
@@ -33,7 +33,9 @@ struct RuleCase: Sendable, CustomTestStringConvertible {
     }
 
     /// What the rules say to the change of a stored object.
-    func foundInUpdate(of sound: JSON, _ group: String = "", _ plural: String, version: String = "v1") throws -> [String] {
+    func foundInUpdate(
+        of sound: JSON, _ plural: String, group: String = "", version: String = "v1"
+    ) throws -> [String] {
         let resource = try #require(ResourceTable.resource(group: group, version: version, plural: plural))
         let strategy = StrategyTable.strategy(of: resource)
         var old = Object(sound)

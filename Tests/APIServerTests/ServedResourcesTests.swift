@@ -95,10 +95,15 @@ import Testing
         let line = try #require(try await lines.next())
         #expect(line["object", "regarding", "kind"] == "Pod")
         let patched = try await server.send(
-            .patch, "/apis/events.k8s.io/v1/namespaces/default/events/e", ["note": "it still runs"],
+            .patch, "/apis/events.k8s.io/v1/namespaces/default/events/e", ["metadata": ["labels": ["seen": "yes"]]],
             type: "application/merge-patch+json")
-        #expect(patched["note"] == "it still runs")
-        #expect(try await server.get("/api/v1/namespaces/default/events/e")["message"] == "it still runs")
+        #expect(patched.code == 422, "what this version requires of events, the older one did not ask for")
+        let relabelled = try await server.send(
+            .patch, "/api/v1/namespaces/default/events/e", ["metadata": ["labels": ["seen": "yes"]]],
+            type: "application/merge-patch+json")
+        #expect(relabelled.code == 200)
+        let again = try await server.get("/apis/events.k8s.io/v1/namespaces/default/events/e")
+        #expect(again.object.labels == ["seen": "yes"])
     }
 
     private let path = "/namespaces/default/horizontalpodautoscalers"

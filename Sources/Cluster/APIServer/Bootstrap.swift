@@ -15,6 +15,7 @@ extension KubernetesAPI {
             try await ensure(Object(.namespaces, name: name), of: .namespaces)
         }
         try await bootstrapRoles()
+        try await ensureSystemPriorityClasses()
         var service = Object(.services, namespace: "default", name: "kubernetes")
         service.labels = ["component": "apiserver", "provider": "kubernetes"]
         service.spec = [

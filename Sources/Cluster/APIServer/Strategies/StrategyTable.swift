@@ -19,7 +19,13 @@ enum StrategyTable {
         case ("", "secrets"): SecretStrategy()
         case ("", "configmaps"): ConfigMapStrategy()
         case ("", "events"): EventStrategy()
-        case ("", "serviceaccounts"): PlainStrategy(returnsDeleted: true)
+        case ("events.k8s.io", "events"): EventStrategy(isModern: true)
+        case ("", "serviceaccounts"): ServiceAccountStrategy()
+        case ("", "limitranges"): LimitRangeStrategy()
+        case ("", "resourcequotas"): ResourceQuotaStrategy()
+        case ("", "persistentvolumes"): PersistentVolumeStrategy()
+        case ("storage.k8s.io", "storageclasses"): StorageClassStrategy()
+        case ("storage.k8s.io", "csidrivers"): CSIDriverStrategy()
         case ("", "podtemplates"): PodTemplateStrategy()
         case ("", "replicationcontrollers"): ReplicaSetStrategy(isController: true)
         case ("", "persistentvolumeclaims"): ClaimStrategy()
@@ -52,6 +58,6 @@ enum StrategyTable {
     }
 
     private static let withGeneration: Set<String> = [
-        "csidrivers", "storageclasses", "volumeattachments", "servicecidrs", "ipaddresses",
+        "volumeattachments", "servicecidrs", "ipaddresses",
     ]
 }
