@@ -27,7 +27,7 @@ struct EventStrategy: Strategy {
             let namespace = root["involvedObject"]["namespace"]
             let isRight = namespace.text == object.namespace || (namespace.isEmpty && object.namespace == "default")
             if !isRight { findings.invalid(namespace, value: .string(namespace.text), "does not match event.namespace") }
-            if isModern || !root["eventTime"].isEmpty { modernPart(root, &findings) }
+            if !root["eventTime"].isEmpty { modernPart(root, &findings) }
         }
     }
 
