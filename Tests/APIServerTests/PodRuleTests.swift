@@ -201,12 +201,17 @@ extension JSON {
             "spec.containers[0].resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource type or fully "
                 + "qualified",
             "spec.containers[0].resources.limits[gpu]: Invalid value: \"gpu\": must be a standard resource for containers",
+            "spec.containers[0].resources.requests[gpu]: Invalid value: \"gpu\": must be a standard resource type or fully "
+                + "qualified",
+            "spec.containers[0].resources.requests[gpu]: Invalid value: \"gpu\": must be a standard resource for containers",
         ]) { $0.container { $0["resources"] = ["limits": ["gpu": "1"]] } },
         RuleCase("negative memory", [
-            "spec.containers[0].resources.limits[memory]: Invalid value: \"-1Gi\": must be greater than or equal to 0"
+            "spec.containers[0].resources.limits[memory]: Invalid value: \"-1Gi\": must be greater than or equal to 0",
+            "spec.containers[0].resources.requests[memory]: Invalid value: \"-1Gi\": must be greater than or equal to 0",
         ]) { $0.container { $0["resources"] = ["limits": ["memory": "-1Gi"]] } },
         RuleCase("half a device", [
-            "spec.containers[0].resources.limits[acme.io/gpu]: Invalid value: \"500m\": must be an integer"
+            "spec.containers[0].resources.limits[acme.io/gpu]: Invalid value: \"500m\": must be an integer",
+            "spec.containers[0].resources.requests[acme.io/gpu]: Invalid value: \"500m\": must be an integer",
         ]) { $0.container { $0["resources"] = ["limits": ["acme.io/gpu": "500m"], "requests": ["acme.io/gpu": "500m"]] } },
         RuleCase("toleration", [
             "spec.tolerations[0].operator: Invalid value: \"\": operator must be Exists when `key` is empty, which means "

@@ -38,6 +38,8 @@ struct DaemonSetStrategy: Strategy {
         }
     }
 
+    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.ofTemplate(in: object) }
+
     private static func updateStrategy(_ strategy: Field, _ findings: inout Findings) {
         let rolling = strategy["rollingUpdate"]
         switch strategy["type"].text {

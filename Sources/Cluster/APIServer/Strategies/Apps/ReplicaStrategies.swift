@@ -45,6 +45,8 @@ struct DeploymentStrategy: Strategy {
         }
     }
 
+    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.ofTemplate(in: object) }
+
     private static func rollout(_ strategy: Field, _ findings: inout Findings) {
         let rolling = strategy["rollingUpdate"]
         switch strategy["type"].text {
@@ -119,6 +121,8 @@ struct ReplicaSetStrategy: Strategy {
             findings.runsForever(spec["template"], kind: isController ? "ReplicationController" : "ReplicaSet")
         }
     }
+
+    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.ofTemplate(in: object) }
 
     private func controllerSelector(_ spec: Field, _ findings: inout Findings) {
         findings.needs(spec["selector"])

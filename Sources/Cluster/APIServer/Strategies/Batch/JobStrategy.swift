@@ -100,10 +100,7 @@ struct JobStrategy: Strategy {
         }
     }
 
-    func warnings(for object: Object, from old: Object?) -> [String] {
-        let template: JSON? = object["spec", "template"]
-        return PodWarnings.of(template ?? [:], at: .member(.member(.root, "spec"), "template"))
-    }
+    func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.ofTemplate(in: object) }
 }
 
 extension Findings {

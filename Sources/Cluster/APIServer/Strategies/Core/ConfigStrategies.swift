@@ -105,7 +105,7 @@ extension Findings {
     static func decodedBytes(_ field: Field) -> Int {
         field.entries.reduce(0) { sum, entry in
             let text = entry.field.text
-            return sum + text.utf8.count / 4 * 3 - text.utf8.suffix(2).count { $0 == UInt8(ascii: "=") }
+            return sum + text.utf8.count / 4 * 3 - text.utf8.suffix(2).count(where: { $0 == UInt8(ascii: "=") })
         }
     }
 

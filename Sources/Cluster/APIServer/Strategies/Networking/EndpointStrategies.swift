@@ -22,19 +22,21 @@ struct EndpointSliceStrategy: Strategy {
     func faults(in object: Object) -> [FieldFault] {
         Findings.of(object) { root, findings in
             findings.isOne(of: Self.addressTypes, root["addressType"])
-            Self.endpoints(root, &findings)
+            Self.endpoints(root, &findings, isOwn: EndpointAddresses.areOfTheAPI(object))
             Self.ports(root["ports"], &findings)
         }
     }
 
-    private static func endpoints(_ root: Field, _ findings: inout Findings) {
+    private static func endpoints(_ root: Field, _ findings: inout Findings, isOwn: Bool) {
         let list = root["endpoints"]
         if list.count > endpointLimit { return findings.tooMany(list, limit: endpointLimit) }
         for endpoint in list.elements {
             let addresses = endpoint["addresses"]
             if addresses.isEmpty { findings.required(addresses, "must contain at least 1 address") }
             if addresses.count > addressLimit { findings.tooMany(addresses, limit: addressLimit) }
-            for address in addresses.elements { check(address, type: root["addressType"].text, &findings) }
+            for address in addresses.elements {
+                check(address, type: root["addressType"].text, &findings, isOwn: isOwn)
+            }
             findings.optionalName(endpoint["nodeName"], .subdomain)
             let zones = endpoint["hints"]["forZones"]
             if zones.count > zoneLimit { findings.tooMany(zones, limit: zoneLimit) }
@@ -44,13 +46,13 @@ struct EndpointSliceStrategy: Strategy {
         }
     }
 
-    private static func check(_ address: Field, type: String, _ findings: inout Findings) {
+    private static func check(_ address: Field, type: String, _ findings: inout Findings, isOwn: Bool) {
         switch type {
         case "IPv4", "IPv6":
             let isRight = type == "IPv4" ? AddressRules.isVersion4(address.text) : AddressRules.isVersion6(address.text)
             if !isRight {
                 findings.invalid(address, "must be a valid \(type) address")
-            } else if let why = AddressRules.specialFault(address.text) {
+            } else if !isOwn, let why = AddressRules.specialFault(address.text) {
                 findings.invalid(address, why)
             }
         case "FQDN":
@@ -80,6 +82,12 @@ struct EndpointSliceStrategy: Strategy {
     }
 }
 
+/// Which endpoints may be at special addresses.
+enum EndpointAddresses {
+    /// The API's own: on a machine with no other address it is reached at the loopback one.
+    static func areOfTheAPI(_ object: Object) -> Bool { object.namespace == "default" && object.name == "kubernetes" }
+}
+
 struct EndpointsStrategy: Strategy {
     static let deprecation = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 
@@ -96,7 +104,9 @@ struct EndpointsStrategy: Strategy {
                     findings.required(subset, "must specify `addresses` or `notReadyAddresses`")
                 }
                 for list in ["addresses", "notReadyAddresses"] {
-                    for address in subset[list].elements { Self.check(address, &findings) }
+                    for address in subset[list].elements {
+                        Self.check(address, &findings, isOwn: EndpointAddresses.areOfTheAPI(object))
+                    }
                 }
                 for port in subset["ports"].elements {
                     Self.check(port, needsName: subset["ports"].count > 1, &findings)
@@ -105,11 +115,11 @@ struct EndpointsStrategy: Strategy {
         }
     }
 
-    private static func check(_ address: Field, _ findings: inout Findings) {
+    private static func check(_ address: Field, _ findings: inout Findings, isOwn: Bool) {
         findings.address(address["ip"])
         findings.optionalName(address["hostname"], .label)
         findings.optionalName(address["nodeName"], .subdomain)
-        if AddressRules.isAddress(address["ip"].text), let why = AddressRules.specialFault(address["ip"].text) {
+        if !isOwn, AddressRules.isAddress(address["ip"].text), let why = AddressRules.specialFault(address["ip"].text) {
             findings.invalid(address["ip"], why)
         }
     }

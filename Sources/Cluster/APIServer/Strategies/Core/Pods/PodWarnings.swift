@@ -42,6 +42,11 @@ enum PodWarnings {
         return warnings
     }
 
+    /// The warnings for the template of a workload.
+    static func ofTemplate(in object: Object) -> [String] {
+        of(object["spec", "template"] ?? [:], at: .member(.member(.root, "spec"), "template"))
+    }
+
     private static func of(containers list: Field) -> [String] {
         var warnings: [String] = []
         for container in list.elements {
