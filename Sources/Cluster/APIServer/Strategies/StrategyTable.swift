@@ -46,13 +46,17 @@ enum StrategyTable {
         case ("networking.k8s.io", "ingresses"): IngressStrategy()
         case ("networking.k8s.io", "ingressclasses"): IngressClassStrategy()
         case ("networking.k8s.io", "networkpolicies"): NetworkPolicyStrategy()
+        case ("rbac.authorization.k8s.io", "roles"): RoleStrategy(isNamespaced: true)
+        case ("rbac.authorization.k8s.io", "clusterroles"): RoleStrategy(isNamespaced: false)
+        case ("rbac.authorization.k8s.io", "rolebindings"): RoleBindingStrategy(isNamespaced: true)
+        case ("rbac.authorization.k8s.io", "clusterrolebindings"): RoleBindingStrategy(isNamespaced: false)
+        case ("certificates.k8s.io", "certificatesigningrequests"): CertificateRequestStrategy()
         default: nil
         }
     }
 
     private static func plain(_ resource: Resource) -> PlainStrategy {
         PlainStrategy(
-            nameRule: resource.group == "rbac.authorization.k8s.io" ? .pathSegment : .subdomain,
             hasStatus: ResourceTable.subresource("status", of: resource) != nil,
             hasGeneration: withGeneration.contains(resource.plural))
     }
