@@ -17,7 +17,8 @@ import Testing
 
     @Test func priorityClassesBecomeNumbers() async throws {
         let server = try await Server()
-        let critical = try await server.post(pods, pod("a") { $0["spec", "priorityClassName"] = "system-node-critical" })
+        let critical = try await server.post(
+            pods, pod("a") { $0["spec", "priorityClassName"] = "system-node-critical" })
         #expect(critical["spec", "priority"] == 2_000_001_000)
         #expect(critical["spec", "preemptionPolicy"] == "PreemptLowerPriority")
         #expect(try await server.post(pods, pod("b"))["spec", "priority"] == 0)
@@ -75,7 +76,9 @@ import Testing
                 == "pods \"c\" is forbidden: exceeded quota: small, requested: requests.cpu=600m, used: requests.cpu=600m, "
                 + "limited: requests.cpu=1")
         #expect(try await server.post(pods, asking("d", "100m")).code == 201)
-        #expect(try await server.post(pods, asking("e", "100m")).message.contains("requested: pods=1, used: pods=2, limited: pods=2"))
+        #expect(
+            try await server.post(pods, asking("e", "100m")).message.contains(
+                "requested: pods=1, used: pods=2, limited: pods=2"))
         let secrets = "/api/v1/namespaces/default/secrets"
         #expect(try await server.post(secrets, ["metadata": ["name": "s1"]]).code == 201)
         #expect(try await server.post(secrets, ["metadata": ["name": "s2"]]).code == 403)

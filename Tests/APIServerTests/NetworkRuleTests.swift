@@ -19,10 +19,13 @@ import Testing
             $0["spec", "ports"] = []
             $0["spec", "clusterIP"] = "None"
         },
-        RuleCase("type", [
-            "spec.type: Unsupported value: \"Open\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", "
-                + "\"NodePort\""
-        ]) { $0["spec", "type"] = "Open" },
+        RuleCase(
+            "type",
+            [
+                "spec.type: Unsupported value: \"Open\": supported values: \"ClusterIP\", \"ExternalName\", \"LoadBalancer\", "
+                    + "\"NodePort\""
+            ]
+        ) { $0["spec", "type"] = "Open" },
         RuleCase("two nameless ports", ["spec.ports[0].name: Required value", "spec.ports[1].name: Required value"]) {
             $0["spec", "ports"] = [["port": 80], ["port": 81]]
         },
@@ -35,40 +38,64 @@ import Testing
         RuleCase("same port name twice", ["spec.ports[1].name: Duplicate value: \"a\""]) {
             $0["spec", "ports"] = [["name": "a", "port": 80], ["name": "a", "port": 81]]
         },
-        RuleCase("node port of a cluster address", [
-            "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"
-        ]) { $0["spec", "ports"] = [["port": 80, "nodePort": 30080]] },
+        RuleCase(
+            "node port of a cluster address",
+            [
+                "spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"
+            ]
+        ) { $0["spec", "ports"] = [["port": 80, "nodePort": 30080]] },
         RuleCase("external name", ["spec.externalName: Required value"]) { $0["spec"] = ["type": "ExternalName"] },
-        RuleCase("affinity", [
-            "spec.sessionAffinity: Unsupported value: \"Sticky\": supported values: \"ClientIP\", \"None\""
-        ]) { $0["spec", "sessionAffinity"] = "Sticky" },
-        RuleCase("affinity timeout", [
-            "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400"
-        ]) {
+        RuleCase(
+            "affinity",
+            [
+                "spec.sessionAffinity: Unsupported value: \"Sticky\": supported values: \"ClientIP\", \"None\""
+            ]
+        ) { $0["spec", "sessionAffinity"] = "Sticky" },
+        RuleCase(
+            "affinity timeout",
+            [
+                "spec.sessionAffinityConfig.clientIP.timeoutSeconds: Invalid value: 0: must be greater than 0 and less than 86400"
+            ]
+        ) {
             $0["spec", "sessionAffinity"] = "ClientIP"
             $0["spec", "sessionAffinityConfig"] = ["clientIP": ["timeoutSeconds": 0]]
         },
-        RuleCase("headless node port", [
-            "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services"
-        ]) {
+        RuleCase(
+            "headless node port",
+            [
+                "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services"
+            ]
+        ) {
             $0["spec", "type"] = "NodePort"
             $0["spec", "clusterIP"] = "None"
         },
-        RuleCase("loopback", [
-            "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)"
-        ]) { $0["spec", "externalIPs"] = ["127.0.0.1"] },
-        RuleCase("traffic policy of an inner service", [
-            "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible services"
-        ]) { $0["spec", "externalTrafficPolicy"] = "Local" },
-        RuleCase("load balancer ranges", [
-            "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
-            "spec.LoadBalancerSourceRanges[0]: Invalid value: \"10.0.0.0\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or "
-                + "2001:db8::/64)",
-        ]) { $0["spec", "loadBalancerSourceRanges"] = ["10.0.0.0"] },
-        RuleCase("target port name", [
-            "spec.ports[0].targetPort: Invalid value: \"8080x!\": must contain only alpha-numeric characters (a-z, 0-9), "
-                + "and hyphens (-)"
-        ]) { $0["spec", "ports"] = [["port": 80, "targetPort": "8080x!"]] },
+        RuleCase(
+            "loopback",
+            [
+                "spec.externalIPs[0]: Invalid value: \"127.0.0.1\": may not be in the loopback range (127.0.0.0/8, ::1/128)"
+            ]
+        ) { $0["spec", "externalIPs"] = ["127.0.0.1"] },
+        RuleCase(
+            "traffic policy of an inner service",
+            [
+                "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible services"
+            ]
+        ) { $0["spec", "externalTrafficPolicy"] = "Local" },
+        RuleCase(
+            "load balancer ranges",
+            [
+                "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
+                "spec.LoadBalancerSourceRanges[0]: Invalid value: \"10.0.0.0\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or "
+                    + "2001:db8::/64)",
+            ]
+        ) { $0["spec", "loadBalancerSourceRanges"] = ["10.0.0.0"] },
+        RuleCase(
+            "target port name",
+            [
+                "spec.ports[0].targetPort: Invalid value: \"8080x!\": must contain only alpha-numeric characters (a-z, 0-9), "
+                    + "and hyphens (-)"
+            ]
+        ) { $0["spec", "ports"] = [["port": 80, "targetPort": "8080x!"]] },
     ]
 
     @Test(arguments: services) func servicesAreRefused(_ one: RuleCase) throws {
@@ -104,19 +131,30 @@ import Testing
 
     static let endpoints: [RuleCase] = [
         RuleCase("sound") { _ in },
-        RuleCase("empty subset", [
-            "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"
-        ]) { $0["subsets"] = [["ports": [["port": 80]]]] },
-        RuleCase("address", [
-            "subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-        ]) { $0["subsets"] = [["addresses": [["ip": "x"]]]] },
-        RuleCase("nameless ports", [
-            "subsets[0].ports[0].name: Required value", "subsets[0].ports[1].name: Required value",
-        ]) { $0["subsets"] = [["addresses": [["ip": "10.0.0.1"]], "ports": [["port": 1], ["port": 2]]]] },
+        RuleCase(
+            "empty subset",
+            [
+                "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"
+            ]
+        ) { $0["subsets"] = [["ports": [["port": 80]]]] },
+        RuleCase(
+            "address",
+            [
+                "subsets[0].addresses[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+            ]
+        ) { $0["subsets"] = [["addresses": [["ip": "x"]]]] },
+        RuleCase(
+            "nameless ports",
+            [
+                "subsets[0].ports[0].name: Required value", "subsets[0].ports[1].name: Required value",
+            ]
+        ) { $0["subsets"] = [["addresses": [["ip": "10.0.0.1"]], "ports": [["port": 1], ["port": 2]]]] },
     ]
 
     @Test(arguments: endpoints) func endpointsAreRefused(_ one: RuleCase) throws {
-        let sound: JSON = ["metadata": ["name": "e"], "subsets": [["addresses": [["ip": "10.0.0.1"]], "ports": [["port": 1]]]]]
+        let sound: JSON = [
+            "metadata": ["name": "e"], "subsets": [["addresses": [["ip": "10.0.0.1"]], "ports": [["port": 1]]]],
+        ]
         #expect(try one.found(in: sound, "endpoints") == one.faults)
     }
 
@@ -153,25 +191,44 @@ import Testing
 
     static let ingresses: [RuleCase] = [
         RuleCase("sound") { _ in },
-        RuleCase("nothing", [
-            "spec: Invalid value: []: either `defaultBackend` or `rules` must be specified"
-        ]) { $0["spec"] = [:] },
-        RuleCase("path type", ["\(here).pathType: Required value: pathType must be specified"], path { $0["pathType"] = nil }),
-        RuleCase("relative path", ["\(here).path: Invalid value: \"a\": must be an absolute path"], path { $0["path"] = "a" }),
-        RuleCase("double slash", ["\(here).path: Invalid value: \"/a//b\": must not contain '//'"], path { $0["path"] = "/a//b" }),
-        RuleCase("no backend", ["\(here).backend: Invalid value: \"\": resource or service backend is required"], path {
-            $0["backend"] = [:]
-        }),
-        RuleCase("no port", ["\(here).backend: Required value: port name or number is required"], path {
-            $0["backend"] = ["service": ["name": "web"]]
-        }),
-        RuleCase("address as host", [
-            "spec.rules[0].host: Invalid value: \"10.0.0.1\": must be a DNS name, not an IP address"
-        ]) { $0["spec", "rules"] = [["host": "10.0.0.1"]] },
-        RuleCase("class twice", [
-            "metadata.annotations[kubernetes.io/ingress.class]: Invalid value: \"a\": must match `ingressClassName` when "
-                + "both are specified"
-        ]) {
+        RuleCase(
+            "nothing",
+            [
+                "spec: Invalid value: []: either `defaultBackend` or `rules` must be specified"
+            ]
+        ) { $0["spec"] = [:] },
+        RuleCase(
+            "path type", ["\(here).pathType: Required value: pathType must be specified"], path { $0["pathType"] = nil }
+        ),
+        RuleCase(
+            "relative path", ["\(here).path: Invalid value: \"a\": must be an absolute path"], path { $0["path"] = "a" }
+        ),
+        RuleCase(
+            "double slash", ["\(here).path: Invalid value: \"/a//b\": must not contain '//'"],
+            path { $0["path"] = "/a//b" }),
+        RuleCase(
+            "no backend", ["\(here).backend: Invalid value: \"\": resource or service backend is required"],
+            path {
+                $0["backend"] = [:]
+            }),
+        RuleCase(
+            "no port", ["\(here).backend: Required value: port name or number is required"],
+            path {
+                $0["backend"] = ["service": ["name": "web"]]
+            }),
+        RuleCase(
+            "address as host",
+            [
+                "spec.rules[0].host: Invalid value: \"10.0.0.1\": must be a DNS name, not an IP address"
+            ]
+        ) { $0["spec", "rules"] = [["host": "10.0.0.1"]] },
+        RuleCase(
+            "class twice",
+            [
+                "metadata.annotations[kubernetes.io/ingress.class]: Invalid value: \"a\": must match `ingressClassName` when "
+                    + "both are specified"
+            ]
+        ) {
             $0["metadata", "annotations"] = ["kubernetes.io/ingress.class": "a"]
             $0["spec", "ingressClassName"] = "b"
         },
@@ -183,10 +240,13 @@ import Testing
 
     static let secrets: [RuleCase] = [
         RuleCase("sound") { $0["stringData"] = ["a": "b"] },
-        RuleCase("key", [
-            "data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
-                + "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-        ]) { $0["data"] = ["a b": "eA=="] },
+        RuleCase(
+            "key",
+            [
+                "data[a b]: Invalid value: \"a b\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
+                    + "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+            ]
+        ) { $0["data"] = ["a b": "eA=="] },
         RuleCase("TLS", ["data[tls.key]: Required value"]) {
             $0["type"] = "kubernetes.io/tls"
             $0["data"] = ["tls.crt": "eA=="]

@@ -14,7 +14,8 @@ import Testing
         #expect(
             groups.map(\.name) == [
                 "", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling",
-                "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io", "storage.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
+                "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
+                "storage.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
                 "node.k8s.io", "discovery.k8s.io",
             ])
         #expect(groups.first { $0.name == "autoscaling" }?.versions == ["v2", "v1"])
@@ -124,7 +125,10 @@ import Testing
         let modern = try await server.get("/apis/autoscaling/v2" + path + "/web")
         #expect(
             modern["spec", "metrics"] == [
-                ["type": "Resource", "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 60]]]
+                [
+                    "type": "Resource",
+                    "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 60]],
+                ]
             ])
         var both = modern.tree
         both["spec", "metrics"] = .array(

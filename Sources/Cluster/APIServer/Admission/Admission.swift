@@ -36,7 +36,9 @@ extension KubernetesAPI {
     }
 
     private func admitIngressClass(of ingress: inout Object) throws {
-        if ingress["spec", "ingressClassName"] != nil || ingress.annotations["kubernetes.io/ingress.class"] != nil { return }
+        if ingress["spec", "ingressClassName"] != nil || ingress.annotations["kubernetes.io/ingress.class"] != nil {
+            return
+        }
         let defaults = try stored(.ingressClasses).filter {
             $0.annotations["ingressclass.kubernetes.io/is-default-class"] == "true"
         }

@@ -31,7 +31,9 @@ private enum LimitDefaults {
             pod.tree.edit("spec") { spec in
                 spec.editEach(list) { container in
                     let name = container["name"]?.string ?? ""
-                    for (kind, source, verb) in [("requests", "defaultRequest", "request"), ("limits", "default", "limit")] {
+                    for (kind, source, verb) in [
+                        ("requests", "defaultRequest", "request"), ("limits", "default", "limit"),
+                    ] {
                         let set = fill(&container, kind, from: limit[source])
                         if !set.isEmpty { notes.append("\(set.joined(separator: ", ")) \(verb) for \(word) \(name)") }
                     }
@@ -60,7 +62,9 @@ private enum LimitBounds {
         switch (limit["type"].text, resource.plural) {
         case ("Container", "pods"):
             let containers = spec["containers"].elements + spec["initContainers"].elements
-            return containers.flatMap { check(limit, "Container", amounts($0["resources"]["requests"]), amounts($0["resources"]["limits"])) }
+            return containers.flatMap {
+                check(limit, "Container", amounts($0["resources"]["requests"]), amounts($0["resources"]["limits"]))
+            }
         case ("Pod", "pods"):
             let containers = spec["containers"].elements.map { $0["resources"] }
             let requests = containers.map { amounts($0["requests"]) }
@@ -92,7 +96,9 @@ private enum LimitBounds {
             } else {
                 faults.append("\(text).  No request is specified")
             }
-            if let limit = limits[name], limit < least, requests[name] != limit { faults.append("\(text), but limit is \(limit)") }
+            if let limit = limits[name], limit < least, requests[name] != limit {
+                faults.append("\(text), but limit is \(limit)")
+            }
         }
         for (name, most) in amounts(limit["max"]).sorted(by: { $0.key < $1.key }) {
             let text = "maximum \(name) usage per \(type) is \(most)"
@@ -101,7 +107,9 @@ private enum LimitBounds {
                 continue
             }
             if limit > most { faults.append("\(text), but limit is \(limit)") }
-            if let request = requests[name], request > most, request != limit { faults.append("\(text), but request is \(request)") }
+            if let request = requests[name], request > most, request != limit {
+                faults.append("\(text), but request is \(request)")
+            }
         }
         for (name, ratio) in amounts(limit["maxLimitRequestRatio"]).sorted(by: { $0.key < $1.key }) {
             let text = "\(name) max limit to request ratio per \(type) is \(ratio)"

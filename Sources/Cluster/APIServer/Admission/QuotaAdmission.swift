@@ -13,7 +13,9 @@ extension KubernetesAPI {
         if quotas.isEmpty { return }
         let stored = StoredVersions.stored(resource)
         for quota in quotas where QuotaUsage.applies(quota, to: object, stored) {
-            let hard = Field(quota)["spec"]["hard"].entries.compactMap { name, field in field.quantity.map { (name, $0) } }
+            let hard = Field(quota)["spec"]["hard"].entries.compactMap { name, field in
+                field.quantity.map { (name, $0) }
+            }
             let missing = hard.map(\.0).filter { QuotaUsage.mustBeGiven($0, in: object, stored) }
             if !missing.isEmpty {
                 throw Problem.forbidden(
@@ -59,7 +61,8 @@ enum QuotaUsage {
         case "pods": return ofPod(object, name)
         case "services": return ofService(object, name)
         case "persistentvolumeclaims":
-            return name == "requests.storage" ? Field(object)["spec"]["resources"]["requests"]["storage"].quantity ?? zero : zero
+            return name == "requests.storage"
+                ? Field(object)["spec"]["resources"]["requests"]["storage"].quantity ?? zero : zero
         default: return zero
         }
     }
@@ -97,7 +100,9 @@ enum QuotaUsage {
 
     /// Whether a quota on this resource wants every container of a pod to say how much of it that takes.
     static func mustBeGiven(_ name: String, in object: Object, _ resource: Resource) -> Bool {
-        guard resource == .pods, let (list, part) = computing(name), part == "cpu" || part == "memory" else { return false }
+        guard resource == .pods, let (list, part) = computing(name), part == "cpu" || part == "memory" else {
+            return false
+        }
         return !silent(object, list, part).isEmpty
     }
 

@@ -42,7 +42,9 @@ private struct AutoscalerMetrics {
         switch specs[index]["type"] {
         case "Resource": return resource(specs[index]["resource"], status["resource"])
         case "ContainerResource": return resource(specs[index]["containerResource"], status["containerResource"])
-        case "Pods": return "\(value(status["pods", "current", "averageValue"]))/\(value(specs[index]["pods", "target", "averageValue"]))"
+        case "Pods":
+            return
+                "\(value(status["pods", "current", "averageValue"]))/\(value(specs[index]["pods", "target", "averageValue"]))"
         case "Object": return average(specs[index]["object"], status["object"])
         case "External": return average(specs[index]["external"], status["external"])
         default: return "<unknown type>"
@@ -66,5 +68,7 @@ private struct AutoscalerMetrics {
         return "\(value(status?["current", "value"]))/\(value(spec?["target", "value"]))"
     }
 
-    private func value(_ quantity: JSON?) -> String { quantity?.string ?? quantity?.integer.map(String.init) ?? "<unknown>" }
+    private func value(_ quantity: JSON?) -> String {
+        quantity?.string ?? quantity?.integer.map(String.init) ?? "<unknown>"
+    }
 }

@@ -71,7 +71,8 @@ extension TablePrinter {
     static let ingresses = TablePrinter("Name", "Class", "Hosts", "Address", "Ports", "Age") { object, now in
         let hosts = (object["spec", "rules"]?.array ?? []).compactMap { $0["host"]?.string }.filter { !$0.isEmpty }
         let named = hosts.prefix(namedHosts).joined(separator: ",")
-        let shown = hosts.isEmpty ? "*" : hosts.count > namedHosts ? "\(named) + \(hosts.count - namedHosts) more..." : named
+        let shown =
+            hosts.isEmpty ? "*" : hosts.count > namedHosts ? "\(named) + \(hosts.count - namedHosts) more..." : named
         let points = object["status", "loadBalancer", "ingress"]?.array ?? []
         let addresses = Set(points.compactMap { ($0["ip"] ?? $0["hostname"])?.string }).sorted()
         return [
@@ -107,7 +108,8 @@ extension TablePrinter {
         let parent = object["spec", "parentRef"]
         let group = parent?["group"]?.string ?? ""
         let parts = [
-            "\(parent?["resource"]?.string ?? "")\(group.isEmpty ? "" : ".\(group)")", parent?["namespace"]?.string ?? "",
+            "\(parent?["resource"]?.string ?? "")\(group.isEmpty ? "" : ".\(group)")",
+            parent?["namespace"]?.string ?? "",
             parent?["name"]?.string ?? "",
         ]
         return [.string(object.name), .string(parts.filter { !$0.isEmpty }.joined(separator: "/"))]

@@ -55,8 +55,10 @@ extension TablePrinter {
     static let storageClasses = TablePrinter(
         "Name", "Provisioner", "ReclaimPolicy", "VolumeBindingMode", "AllowVolumeExpansion", "Age"
     ) { object, now in
-        let isDefault = ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
-            .contains { object.annotations[$0] == "true" }
+        let isDefault = [
+            "storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class",
+        ]
+        .contains { object.annotations[$0] == "true" }
         return [
             .string(object.name + (isDefault ? " (default)" : "")), Cell.text(object["provisioner"]),
             Cell.text(object["reclaimPolicy"], orElse: "Delete"),

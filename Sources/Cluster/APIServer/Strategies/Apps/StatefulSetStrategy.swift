@@ -94,7 +94,9 @@ struct StatefulSetStrategy: Strategy {
         if new == before { return [] }
         let names = Self.mutable.dropLast().map { "'\($0)'" }.joined(separator: ", ")
         return [
-            .forbidden("spec", "updates to statefulset spec for fields other than \(names) and 'minReadySeconds' are forbidden")
+            .forbidden(
+                "spec", "updates to statefulset spec for fields other than \(names) and 'minReadySeconds' are forbidden"
+            )
         ]
     }
 

@@ -31,7 +31,8 @@ struct AutoscalerStrategy: Strategy {
         (
             "scaleUp", 0,
             [
-                ["type": "Pods", "value": 4, "periodSeconds": 15], ["type": "Percent", "value": 100, "periodSeconds": 15],
+                ["type": "Pods", "value": 4, "periodSeconds": 15],
+                ["type": "Percent", "value": 100, "periodSeconds": 15],
             ]
         ),
         ("scaleDown", nil, [["type": "Percent", "value": 100, "periodSeconds": 15]]),

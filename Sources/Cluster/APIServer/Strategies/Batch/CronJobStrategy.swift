@@ -47,7 +47,9 @@ struct CronJobStrategy: Strategy {
             Self.timeZone(spec["timeZone"], &findings)
             findings.isOne(of: ["Allow", "Forbid", "Replace"], spec["concurrencyPolicy"])
             findings.jobSpec(spec["jobTemplate"]["spec"])
-            for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] { findings.isNotNegative(spec[field]) }
+            for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
+                findings.isNotNegative(spec[field])
+            }
         }
     }
 
@@ -120,7 +122,9 @@ enum CronSchedule {
             }
             if ends.count == 1, steps.count == 2 { last = range.upperBound }
         }
-        if first < range.lowerBound { return "beginning of range (\(first)) below minimum (\(range.lowerBound)): \(text)" }
+        if first < range.lowerBound {
+            return "beginning of range (\(first)) below minimum (\(range.lowerBound)): \(text)"
+        }
         if last > range.upperBound { return "end of range (\(last)) above maximum (\(range.upperBound)): \(text)" }
         if first > last { return "beginning of range (\(first)) beyond end of range (\(last)): \(text)" }
         guard steps.count == 2 else { return nil }

@@ -32,7 +32,9 @@ struct NamespaceStrategy: Strategy {
         Findings.of(object) { root, findings in
             let phase = root["status"]["phase"]
             if object.isTerminating {
-                if phase.text != "Terminating" { findings.invalid(phase, "may only be 'Terminating' if `deletionTimestamp` is not empty") }
+                if phase.text != "Terminating" {
+                    findings.invalid(phase, "may only be 'Terminating' if `deletionTimestamp` is not empty")
+                }
             } else if phase.text != "Active" {
                 findings.invalid(phase, "may only be 'Active' if `deletionTimestamp` is empty")
             }
@@ -82,7 +84,6 @@ struct NodeStrategy: Strategy {
         }
     }
 }
-
 
 struct ServiceAccountStrategy: Strategy {
     var returnsDeleted: Bool { true }

@@ -45,7 +45,9 @@ struct SecretStrategy: Strategy {
                 for key in Self.required[type] ?? [] where !data[key].exists {
                     findings.required(Field(path: .entry(data.path, key), nil))
                 }
-                if type.hasPrefix("kubernetes.io/dockerc") { Self.credentials(data, Self.required[type]?.first ?? "", &findings) }
+                if type.hasPrefix("kubernetes.io/dockerc") {
+                    Self.credentials(data, Self.required[type]?.first ?? "", &findings)
+                }
             }
         }
     }
@@ -78,7 +80,8 @@ struct ConfigMapStrategy: Strategy {
             for (key, field) in texts.entries {
                 findings.dataKey(key, field)
                 if binaries[key].exists {
-                    findings.invalid(Field(path: .entry(texts.path, key), .string(key)), "duplicate of key present in binaryData")
+                    findings.invalid(
+                        Field(path: .entry(texts.path, key), .string(key)), "duplicate of key present in binaryData")
                 }
                 size += field.text.utf8.count
             }

@@ -26,14 +26,17 @@ struct EventStrategy: Strategy {
         Findings.of(StoredVersions.forStorage(object)) { root, findings in
             let namespace = root["involvedObject"]["namespace"]
             let isRight = namespace.text == object.namespace || (namespace.isEmpty && object.namespace == "default")
-            if !isRight { findings.invalid(namespace, value: .string(namespace.text), "does not match event.namespace") }
+            if !isRight {
+                findings.invalid(namespace, value: .string(namespace.text), "does not match event.namespace")
+            }
             if !root["eventTime"].isEmpty { modernPart(root, &findings) }
         }
     }
 
     private func modernPart(_ root: Field, _ findings: inout Findings) {
         let reporter = Field(
-            path: .member(.root, isModern ? "reportingController" : "reportingComponent"), root["reportingComponent"].value)
+            path: .member(.root, isModern ? "reportingController" : "reportingComponent"),
+            root["reportingComponent"].value)
         if findings.needs(reporter) { findings.qualifiedName(reporter) }
         for (name, isRequired) in [("reportingInstance", true), ("action", true), ("reason", true)] {
             if isRequired, root[name].isEmpty { findings.required(root[name]) }

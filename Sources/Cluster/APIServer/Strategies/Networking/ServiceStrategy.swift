@@ -73,7 +73,9 @@ struct ServiceStrategy: Strategy {
     /// Fields that a former type needed go where the writer only changed the type (upstream: dropTypeDependentFields).
     private static func dropWhatTheTypeChangeEnds(_ spec: inout JSON, from old: JSON) {
         let outside = "externalTrafficPolicy"
-        if isReachableFromOutside(old), !isReachableFromOutside(spec), spec[outside] == old[outside] { spec[outside] = nil }
+        if isReachableFromOutside(old), !isReachableFromOutside(spec), spec[outside] == old[outside] {
+            spec[outside] = nil
+        }
         if old["type"] == "LoadBalancer", spec["type"] != "LoadBalancer" {
             for field in ["allocateLoadBalancerNodePorts", "loadBalancerClass"] where spec[field] == old[field] {
                 spec[field] = nil

@@ -19,7 +19,8 @@ struct DisruptionBudgetStrategy: Strategy {
                 findings.notMoreThanAll(spec[limit])
             }
             findings.labelSelector(spec["selector"])
-            findings.isOne(of: ["AlwaysAllow", "IfHealthyBudget"], spec["unhealthyPodEvictionPolicy"], isRequired: false)
+            findings.isOne(
+                of: ["AlwaysAllow", "IfHealthyBudget"], spec["unhealthyPodEvictionPolicy"], isRequired: false)
         }
     }
 

@@ -36,7 +36,9 @@ enum AddressRules {
             groups.removeLast()
             count = 2
         }
-        guard groups.allSatisfy({ $0.count <= 4 && UInt16($0, radix: 16) != nil && $0.first != "+" }) else { return false }
+        guard groups.allSatisfy({ $0.count <= 4 && UInt16($0, radix: 16) != nil && $0.first != "+" }) else {
+            return false
+        }
         count += groups.count
         if gaps == 0 { return count == 8 && !text.hasPrefix(":") && !text.hasSuffix(":") }
         if text.hasPrefix(":"), !text.hasPrefix("::") { return false }

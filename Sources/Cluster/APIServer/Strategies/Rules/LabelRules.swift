@@ -19,7 +19,10 @@ extension Findings {
                 if values.isEmpty { required(values, "must be specified when `operator` is 'In' or 'NotIn'") }
             case "Exists", "DoesNotExist":
                 forbids(values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-            default: invalid(expression["operator"], value: .string(expression["operator"].text), "not a valid selector operator")
+            default:
+                invalid(
+                    expression["operator"], value: .string(expression["operator"].text), "not a valid selector operator"
+                )
             }
             labelName(expression["key"])
             for value in values.elements { text(value, NameRules.labelValueMessages(value.text)) }

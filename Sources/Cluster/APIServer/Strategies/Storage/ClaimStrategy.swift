@@ -53,7 +53,8 @@ extension Findings {
     mutating func claimSpec(_ spec: Field) {
         accessModes(spec["accessModes"])
         labelSelector(spec["selector"])
-        let storage = Field(path: .entry(spec["resources"].path, "storage"), spec["resources"]["requests"]["storage"].value)
+        let storage = Field(
+            path: .entry(spec["resources"].path, "storage"), spec["resources"]["requests"]["storage"].value)
         if !storage.exists {
             required(storage)
         } else if let amount = storage.quantity, amount.nanos <= 0 {

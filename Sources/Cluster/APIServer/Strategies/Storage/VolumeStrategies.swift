@@ -62,7 +62,9 @@ struct PersistentVolumeStrategy: Strategy {
         }
         if spec["local"].exists {
             if findings.needs(spec["local"]["path"]) { findings.noBacksteps(spec["local"]["path"]) }
-            if !spec["nodeAffinity"].exists { findings.required(spec["nodeAffinity"], "Local volume requires node affinity") }
+            if !spec["nodeAffinity"].exists {
+                findings.required(spec["nodeAffinity"], "Local volume requires node affinity")
+            }
         }
         if spec["nfs"].exists { for part in ["server", "path"] { findings.needs(spec["nfs"][part]) } }
         if spec["csi"].exists {
@@ -79,7 +81,9 @@ struct PersistentVolumeStrategy: Strategy {
                 findings.forbidden(place, "spec.persistentvolumesource is immutable after creation")
             }
             findings.isUnchanged(spec["volumeMode"].at(root["volumeMode"]), from: before["volumeMode"])
-            if before["nodeAffinity"].exists { findings.isUnchanged(spec["nodeAffinity"], from: before["nodeAffinity"]) }
+            if before["nodeAffinity"].exists {
+                findings.isUnchanged(spec["nodeAffinity"], from: before["nodeAffinity"])
+            }
         }
     }
 }
@@ -103,7 +107,8 @@ struct StorageClassStrategy: Strategy {
 
     func faults(in object: Object, from old: Object) -> [FieldFault] {
         Findings.of(object) { root, findings in
-            for field in ["parameters", "provisioner", "reclaimPolicy"] where root[field].value != Field(old)[field].value {
+            for field in ["parameters", "provisioner", "reclaimPolicy"]
+            where root[field].value != Field(old)[field].value {
                 findings.forbidden(root[field], "updates to \(field) are forbidden.")
             }
             findings.isUnchanged(root["volumeBindingMode"], from: Field(old)["volumeBindingMode"])

@@ -30,7 +30,8 @@ extension Findings {
             if policy.text == "Always" {
                 lifecycleAndProbes(container, context)
             } else {
-                for part in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] where container[part].exists {
+                for part in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"]
+                where container[part].exists {
                     forbidden(container[part], "may not be set for init containers without restartPolicy=Always")
                 }
             }

@@ -63,7 +63,9 @@ extension Findings {
             let key = String(match.2)
             switch match.1 {
             case "metadata.annotations":
-                return text(Field(path: field.path, .string(key.lowercased())), NameRules.qualifiedNameMessages(key.lowercased()))
+                return text(
+                    Field(path: field.path, .string(key.lowercased())),
+                    NameRules.qualifiedNameMessages(key.lowercased()))
             case "metadata.labels":
                 return text(Field(path: field.path, .string(key)), NameRules.qualifiedNameMessages(key))
             default:

@@ -43,7 +43,9 @@ extension Findings {
         names(of: spec)
         tolerations(spec["tolerations"])
         hostAliases(spec["hostAliases"])
-        isOne(of: ["PreemptLowerPriority", "Never"], spec["preemptionPolicy"], isRequired: spec["preemptionPolicy"].exists)
+        isOne(
+            of: ["PreemptLowerPriority", "Never"], spec["preemptionPolicy"], isRequired: spec["preemptionPolicy"].exists
+        )
         resourceList(spec["overhead"], at: spec["overhead"]["limits"])
         operatingSystem(spec)
     }

@@ -33,7 +33,9 @@ extension Findings {
     }
 
     mutating func templateMatches(_ spec: Field) {
-        guard let tree = spec["selector"].value, let selector = try? LabelSelector(tree), !selector.isEmpty else { return }
+        guard let tree = spec["selector"].value, let selector = try? LabelSelector(tree), !selector.isEmpty else {
+            return
+        }
         let labels = spec["template"]["metadata"]["labels"]
         if !selector.matches(labels.labels) {
             invalid(labels, value: labels.value ?? [:], "`selector` does not match template `labels`")

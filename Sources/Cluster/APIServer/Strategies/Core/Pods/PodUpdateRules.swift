@@ -104,14 +104,18 @@ extension Findings {
         let mirror = "kubernetes.io/config.mirror"
         if field[mirror].value == old[mirror].value { return }
         let place = Field(path: .entry(field.path, mirror), nil)
-        forbidden(place, old[mirror].exists ? "may not remove or update mirror pod annotation" : "may not add mirror pod annotation")
+        forbidden(
+            place,
+            old[mirror].exists ? "may not remove or update mirror pod annotation" : "may not add mirror pod annotation")
     }
 
     mutating func podStatus(_ object: Field, from old: Field) {
         let status = object["status"]
         let system = ["PodScheduled", "Ready", "Initialized"]
         for condition in status["conditions"].elements where !system.contains(condition["type"].text) {
-            text(Field(path: .member(condition.path, "Type"), condition["type"].value), NameRules.qualifiedNameMessages(condition["type"].text))
+            text(
+                Field(path: .member(condition.path, "Type"), condition["type"].value),
+                NameRules.qualifiedNameMessages(condition["type"].text))
         }
         if status["nominatedNodeName"].value != old["status"]["nominatedNodeName"].value {
             optionalName(status["nominatedNodeName"], .subdomain)

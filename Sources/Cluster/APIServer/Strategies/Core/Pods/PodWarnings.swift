@@ -12,8 +12,10 @@ enum PodWarnings {
         "beta.kubernetes.io/instance-type": "node.kubernetes.io/instance-type",
     ]
     private static let oldVolumes = [
-        "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+", "rbd": "deprecated in v1.28, non-functional in v1.31+",
-        "cephfs": "deprecated in v1.28, non-functional in v1.31+", "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+        "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
+        "rbd": "deprecated in v1.28, non-functional in v1.31+",
+        "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+        "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
     ]
 
     /// The warnings for a pod, or for a template that is at `path`.
@@ -22,7 +24,9 @@ enum PodWarnings {
         let spec = root["spec"]
         var warnings: [String] = []
         for (key, place) in spec["nodeSelector"].entries {
-            if let new = oldNodeLabels[key] { warnings.append("\(place.path): deprecated since v1.14; use \"\(new)\" instead") }
+            if let new = oldNodeLabels[key] {
+                warnings.append("\(place.path): deprecated since v1.14; use \"\(new)\" instead")
+            }
         }
         for volume in spec["volumes"].elements {
             for (kind, text) in oldVolumes.sorted(by: { $0.key < $1.key }) where volume[kind].exists {
@@ -37,7 +41,9 @@ enum PodWarnings {
         }
         for list in ["initContainers", "containers"] { warnings += of(containers: spec[list]) }
         if spec["terminationGracePeriodSeconds"].number < 0 {
-            warnings.append("\(spec["terminationGracePeriodSeconds"].path): must be >= 0; negative values are invalid and will be treated as 1")
+            warnings.append(
+                "\(spec["terminationGracePeriodSeconds"].path): must be >= 0; negative values are invalid and will be treated as 1"
+            )
         }
         return warnings
     }
@@ -59,7 +65,8 @@ enum PodWarnings {
                 for (name, amount) in container["resources"][list].entries
                 where ["memory", "ephemeral-storage"].contains(name) {
                     if let quantity = amount.quantity, quantity.milliValue % 1000 != 0 {
-                        warnings.append("\(amount.path): fractional byte value \"\(amount.text)\" is invalid, must be an integer")
+                        warnings.append(
+                            "\(amount.path): fractional byte value \"\(amount.text)\" is invalid, must be an integer")
                     }
                 }
             }

@@ -74,7 +74,9 @@ extension Findings {
         resources(Field(path: field.path, field.value), claims: [])
         for list in ["limits", "requests"] {
             for (name, amount) in field[list].entries
-            where name != "cpu" && name != "memory" && !ResourceNames.isHugePages(name) && ResourceNames.isStandard(name) {
+            where name != "cpu" && name != "memory" && !ResourceNames.isHugePages(name)
+                && ResourceNames.isStandard(name)
+            {
                 notSupported(amount, ["cpu", "hugepages-", "memory"], value: .string(name))
             }
         }

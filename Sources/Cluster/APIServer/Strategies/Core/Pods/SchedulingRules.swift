@@ -103,7 +103,9 @@ extension Findings {
                 let messages = NameRules.labelValueMessages(value.text)
                 if !messages.isEmpty { invalid(operation, value: value.value, messages.joined(separator: ";")) }
             case "Exists":
-                if !value.isEmpty { invalid(operation, value: value.value, "value must be empty when `operator` is 'Exists'") }
+                if !value.isEmpty {
+                    invalid(operation, value: value.value, "value must be empty when `operator` is 'Exists'")
+                }
             default: notSupported(operation, ["Equal", "Exists"])
             }
             isOne(of: Self.taintEffects, effect, isRequired: false)
