@@ -24,6 +24,8 @@ extension KubernetesAPI {
         ]
         try await ensure(service, of: .services)
         try await ensureEndpoints(address: endpointAddress, port: port)
+        // Definitions that were to go when the program ended go now.
+        try await settleDefinitions()
     }
 
     private func ensureEndpoints(address: String, port: Int) async throws {

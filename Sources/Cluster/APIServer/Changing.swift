@@ -40,7 +40,7 @@ extension KubernetesAPI {
                     return Changed(object: written)
                 case .removed(let last):
                     if isDryRun { return Changed(object: last, isRemoved: true) }
-                    let removed = try await records.remove(record, lastState: last)
+                    let removed = try await records.remove(record, lastState: last, of: resource)
                     releaseAddresses(of: last, resource)
                     var object = last
                     object.resourceVersion = String(removed.revision)
@@ -72,7 +72,7 @@ extension KubernetesAPI {
             throw .refused(error)
         }
         do throws(StoreFailure) {
-            let written = try await records.replace(record, with: new)
+            let written = try await records.replace(record, with: new, of: resource)
             release(claim.given)
             new.resourceVersion = String(written.revision)
             return new
@@ -92,10 +92,14 @@ extension KubernetesAPI {
         if served.strategy.hasStatus { new["status"] = old["status"] }
         served.strategy.setDefaults(&new)
         served.strategy.prepareForUpdate(&new, from: old)
-        if served.strategy.hasGeneration, KubernetesAPI.desired(new) != KubernetesAPI.desired(old) {
+        let hasStatus = served.strategy.hasStatus || served.custom == nil
+        if served.strategy.hasGeneration,
+            KubernetesAPI.desired(new, hasStatus: hasStatus) != KubernetesAPI.desired(old, hasStatus: hasStatus)
+        {
             new.tree["metadata", "generation"] = JSON(old.generation + 1)
         }
-        var faults = served.metadataFaults(of: new) + served.strategy.faults(in: new)
+        var faults = served.metadataFaults(of: new)
+        if !served.strategy.looksOnlyAtChanges { faults += served.strategy.faults(in: new) }
         faults += finalizerFaults(new, old) + served.strategy.faults(in: new, from: old)
         if !faults.isEmpty { throw .invalid(served.resource, old.name, faults) }
         try authorizeContent(new, replacing: old, of: served.resource)
@@ -132,10 +136,10 @@ extension KubernetesAPI {
     }
 
     /// The part of an object that says what is wanted: all but metadata and status.
-    static func desired(_ object: Object) -> JSON {
+    static func desired(_ object: Object, hasStatus: Bool = true) -> JSON {
         var tree = object.tree
         tree["metadata"] = nil
-        tree["status"] = nil
+        if hasStatus { tree["status"] = nil }
         return tree
     }
 

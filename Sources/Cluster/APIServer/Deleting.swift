@@ -1,6 +1,7 @@
 // Delete and deletecollection: preconditions, grace, finalizers, then removal (upstream:
 // registry/generic/registry/store.go).
 
+import CustomResources
 import Formats
 import HTTPTypes
 import Objects
@@ -17,6 +18,9 @@ struct DeleteOptions: Sendable {
 
     static let foregroundFinalizer = "foregroundDeletion"
     static let orphanFinalizer = "orphan"
+
+    /// What there is when nothing is asked for.
+    init() { isDryRun = false }
 
     init(_ call: APICall) throws(Problem) {
         let tree: JSON =
@@ -138,6 +142,7 @@ extension KubernetesAPI {
         new.finalizers = finalizers(
             old.finalizers, options.propagation, orphansByDefault: WriteRules.orphansByDefault(served.resource))
         if served.resource == .namespaces { return namespaceDeletion(new, old, now) }
+        if served.resource == Definition.resource { return definitionDeletion(of: old, new, now) }
         let graceful = served.strategy.gracePeriodSeconds(of: old, asked: options.gracePeriodSeconds)
         if old.isTerminating {
             guard let pending = old.tree["metadata", "deletionGracePeriodSeconds"]?.integer, graceful != nil else {

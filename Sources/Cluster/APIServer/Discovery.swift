@@ -83,7 +83,9 @@ struct Discovery: Sendable {
     }
 
     private static func subresources(of served: ServedResource) -> [Subresource] {
-        served.subresources.compactMap { ResourceTable.subresource($0.rawValue, of: served.resource) }
+        served.subresources.compactMap {
+            served.custom?.subresource($0.rawValue) ?? ResourceTable.subresource($0.rawValue, of: served.resource)
+        }
     }
 
     private static func entry(_ subresource: Subresource, of resource: Resource) -> JSON {

@@ -49,6 +49,11 @@ extension APICall {
     ) throws(Problem) -> (object: Object, warnings: [String]) {
         let directive = try FieldValidation(self)
         let kind = expected ?? (resource.apiVersion, resource.kind)
+        if expected == nil, let custom = served.custom {
+            let found = custom.decoded(try withKind(document.tree, kind), duplicates: document.duplicates)
+            if let mismatch = found.mismatch { throw undecodable(mismatch, document, kind) }
+            return (found.object, try settle(document.findings + found.faults, document, directive, kind))
+        }
         let tree = try withKind(document.tree.withoutNulls, kind)
         guard let type = Schema.type(apiVersion: kind.apiVersion, kind: kind.kind) else {
             let faults = document.findings + document.duplicates.sorted().map { "duplicate field \"\($0)\"" }

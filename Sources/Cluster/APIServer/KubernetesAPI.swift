@@ -15,9 +15,7 @@ import Watching
 package final class KubernetesAPI: Sendable {
     let records: ObjectRecords
     let hub: Hub
-    let served: ServedResources
-    let discovery: Discovery
-    let openAPI: OpenAPIDocuments
+    let catalogue: ServedCatalogue
     let access: AccessControl
     let nodeAccess: any NodeAccess
     let usageSource: any UsageSource
@@ -36,15 +34,18 @@ package final class KubernetesAPI: Sendable {
         access = try AccessControl(store: store, authenticator: authenticator, logger: logger)
         records = ObjectRecords(store: store)
         self.hub = hub
-        served = ServedResources(ResourceTable.all + UsageAPI.resources)
-        discovery = Discovery(served: served)
-        openAPI = OpenAPIDocuments(served: served)
+        catalogue = ServedCatalogue(ServedResources(ResourceTable.all))
         self.nodeAccess = nodeAccess
         self.usageSource = usageSource
         self.environment = environment
         self.limits = limits
         self.logger = logger
         serviceAddresses = Mutex(try ServiceAllocation.takenAddresses(in: records, logger: logger))
+        do {
+            try publishDefinitions()
+        } catch {
+            throw (error as? Problem) ?? Problem(.internalError, "the stored definitions cannot be read: \(error)")
+        }
     }
 
     /// Answers one request of an authenticated caller. A streamed body is read by the caller until its end or until it
@@ -98,9 +99,13 @@ package final class KubernetesAPI: Sendable {
         let call = APICall(
             request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body
         )
-        if served.isReview { return try await review(call) }
-        if served.resource.group == UsageAPI.group { return try usage(call) }
-        switch (subresource, path.name) {
+        try checkServing(call)
+        return try await conclude(call, try await dispatch(call, subresource))
+    }
+
+    private func dispatch(_ call: APICall, _ subresource: ServedSubresource?) async throws -> APIAnswer {
+        if call.served.isReview { return try await review(call) }
+        switch (subresource, call.name) {
         case (nil, nil): return try await collection(call)
         case (nil, .some): return try await object(call)
         case (.status, _): return try await status(call)

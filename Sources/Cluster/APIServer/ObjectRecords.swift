@@ -37,22 +37,24 @@ struct ObjectRecords: Sendable {
 
     func create(_ object: Object, of resource: Resource) async throws(StoreFailure) -> Record {
         let key = Self.key(resource, namespace: object.namespace, name: object.name)
-        return try await store.create(key) { Self.bytes(of: object, at: $0) }
+        return try await store.create(key) { Self.bytes(of: object, at: $0, resource) }
     }
 
-    func replace(_ record: Record, with object: Object) async throws(StoreFailure) -> Record {
-        try await store.update(record.key, expecting: record.revision) { Self.bytes(of: object, at: $0) }
+    func replace(_ record: Record, with object: Object, of resource: Resource) async throws(StoreFailure) -> Record {
+        try await store.update(record.key, expecting: record.revision) { Self.bytes(of: object, at: $0, resource) }
     }
 
     /// Removes an object; `object` is the last state that watches are told.
-    func remove(_ record: Record, lastState object: Object) async throws(StoreFailure) -> Record {
+    func remove(
+        _ record: Record, lastState object: Object, of resource: Resource
+    ) async throws(StoreFailure) -> Record {
         try await store.delete(record.key, expecting: record.revision) { _, revision in
-            Self.bytes(of: object, at: revision)
+            Self.bytes(of: object, at: revision, resource)
         }
     }
 
-    private static func bytes(of object: Object, at revision: UInt64) -> [UInt8] {
-        var object = StoredVersions.forStorage(object)
+    private static func bytes(of object: Object, at revision: UInt64, _ resource: Resource) -> [UInt8] {
+        var object = StoredVersions.forStorage(object, of: resource)
         object.resourceVersion = String(revision)
         return object.tree.bytes
     }

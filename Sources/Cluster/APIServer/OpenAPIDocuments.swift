@@ -1,5 +1,6 @@
 // The OpenAPI documents, version 2 and 3, made from the schema table when they are first asked for.
 
+import CustomResources
 import Formats
 import Objects
 import Synchronization
@@ -81,12 +82,31 @@ struct OpenAPIWriter {
             paths[resource.path(namespace: place)] = collection(resource, kind)
             paths[resource.path(namespace: place, name: "{name}")] = object(resource, kind)
         }
-        let schemas = definitions(startingWith: kinds)
+        let custom = resources.filter { $0.custom != nil }
+        if !custom.isEmpty { kinds["meta.v1.ObjectMeta", default: []] += [] }
+        var schemas = definitions(startingWith: kinds)
+        for served in custom { describe(served, in: &schemas) }
         let info: JSON = ["title": "Kubernetes", "version": .string(ServerVersion.git)]
         switch version {
         case .two: return ["swagger": "2.0", "info": info, "paths": paths, "definitions": schemas]
         case .three: return ["openapi": "3.0.0", "info": info, "paths": paths, "components": ["schemas": schemas]]
         }
+    }
+
+    /// Adds the schema of a custom resource.
+    private func describe(_ served: ServedResource, in schemas: inout JSON) {
+        guard let custom = served.custom else { return }
+        var schema = SchemaDocument.schema(
+            of: custom.version, metadata: reference("meta.v1.ObjectMeta"), isVersion2: version == .two)
+        schema["x-kubernetes-group-version-kind"] = [OpenAPIWriter.kind(served.resource)]
+        schemas[SchemaDocument.name(of: served.resource)] = schema
+    }
+
+    /// A custom resource's schema; a definition with a group has one of its own.
+    private func reference(to resource: Resource) -> JSON {
+        if resource.view == nil { return ["type": "object"] }
+        let name = SchemaDocument.name(of: resource)
+        return ["$ref": .string(version == .two ? "#/definitions/\(name)" : "#/components/schemas/\(name)")]
     }
 
     private static func kind(_ resource: Resource) -> JSON {
@@ -134,7 +154,7 @@ struct OpenAPIWriter {
             "operationId": .string("\(verb)_\(group)_\(resource.version)_\(scope)\(resource.kind)"),
             "x-kubernetes-action": .string(action), "x-kubernetes-group-version-kind": kind,
         ]
-        let schema = Schema.type(of: resource).map { reference($0.name) } ?? ["type": "object"]
+        let schema = Schema.type(of: resource).map { reference($0.name) } ?? reference(to: resource)
         let patch: JSON = ["type": "object"]
         let ok: JSON
         switch version {
@@ -185,7 +205,7 @@ struct OpenAPIWriter {
         while let name = waiting.popLast() {
             guard definitions[name] == nil, let type = Schema.type(named: name) else { continue }
             var tree = definition(type)
-            if let kinds = kinds[name] { tree["x-kubernetes-group-version-kind"] = .array(kinds) }
+            if let kinds = kinds[name], !kinds.isEmpty { tree["x-kubernetes-group-version-kind"] = .array(kinds) }
             definitions[name] = tree
             waiting += type.fields.values.compactMap { Schema.objectType(of: $0.type)?.name }
         }

@@ -37,7 +37,10 @@ struct Patch: Sendable {
                 throw .badRequest("error decoding patch: \(error.message)")
             }
         case "application/merge-patch+json": kind = .merge(document.value)
-        case "application/strategic-merge-patch+json": kind = .strategicMerge(document.value)
+        case "application/strategic-merge-patch+json":
+            // Nobody says how the lists of custom resources merge.
+            if call.served.custom != nil { throw Patch.unsupported(type, isCustom: true) }
+            kind = .strategicMerge(document.value)
         default: throw Patch.unsupported(type)
         }
         if case .json = kind {
@@ -63,7 +66,7 @@ struct Patch: Sendable {
         return findings + own.map { "json patch duplicate field \"\($0)\"" }
     }
 
-    private static func unsupported(_ type: String) -> Problem {
+    private static func unsupported(_ type: String, isCustom: Bool = false) -> Problem {
         if type.hasPrefix("application/apply-patch") {
             return Problem(
                 .unsupportedMediaType,
@@ -74,7 +77,8 @@ struct Patch: Sendable {
             .unsupportedMediaType,
             "the body of the request was in an unknown format - accepted media types include: "
                 + "application/json-patch+json, "
-                + "application/merge-patch+json, application/strategic-merge-patch+json")
+                + "application/merge-patch+json, "
+                + (isCustom ? "application/apply-patch+yaml" : "application/strategic-merge-patch+json"))
     }
 
     /// The patched tree. A patch that does not fit is 422.

@@ -23,6 +23,8 @@ struct ServedResource: Sendable {
     var subresources: [ServedSubresource]
     var backing = Backing.stored
     var printer: TablePrinter
+    /// Set where a CustomResourceDefinition says what the kind is.
+    var custom: CustomKind?
 
     init(_ resource: Resource, strategy: any Strategy, subresources: [ServedSubresource] = [], printer: TablePrinter? = nil) {
         self.resource = resource
@@ -45,8 +47,7 @@ struct ServedResources: Sendable {
     /// Groups that are not served, so that clients hear 404 rather than be misled: their objects would change how the
     /// API itself behaves.
     private static let refusedGroups: Set<String> = [
-        "admissionregistration.k8s.io", "apiextensions.k8s.io", "apiregistration.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
+        "admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io",
     ]
     /// The resources of Kubernetes itself.
     init(_ resources: [Resource]) {

@@ -41,6 +41,7 @@ extension KubernetesAPI {
     }
 
     func scale(_ call: APICall) async throws -> APIAnswer {
+        if let paths = call.served.custom?.version.scale { return try await customScale(call, paths) }
         let changed: Changed
         switch call.request.method {
         case .get: changed = Changed(object: try existing(call).object)

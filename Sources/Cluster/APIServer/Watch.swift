@@ -44,7 +44,8 @@ extension KubernetesAPI {
             cursor: cursor, machine: machine, initial: initial, seconds: seconds,
             bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)
         let isProtobuf = presentation.format == .protobuf
-        return .stream(stream, contentType: presentation.contentType + (isProtobuf ? ";stream=watch" : ""))
+        let chunks: any APIChunks = call.served.custom.map { ServingChunks(chunks: stream, kind: $0) } ?? stream
+        return .stream(chunks, contentType: presentation.contentType + (isProtobuf ? ";stream=watch" : ""))
     }
 }
 

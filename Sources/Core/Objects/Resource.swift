@@ -12,6 +12,8 @@ package struct Resource: Sendable {
     package var shortNames: [String] = []
     package var categories: [String] = []
     package var verbs: [String] = []
+    /// Nil where objects are stored as clients see them.
+    package var view: (any ResourceView)?
 
     package init(
         group: String, version: String, kind: String, plural: String, singular: String? = nil,

@@ -33,6 +33,8 @@ protocol Strategy: Sendable {
     /// What a fresh object may not have, though it may come to have it.
     func creationFaults(in object: Object) -> [FieldFault]
     func faults(in object: Object, from old: Object) -> [FieldFault]
+    /// Whether a change is checked by `faults(in:from:)` alone, so that what stays is not looked at again.
+    var looksOnlyAtChanges: Bool { get }
     /// What is wrong with a new status; `object` differs from `old` in nothing else that matters.
     func statusFaults(in object: Object, from old: Object) -> [FieldFault]
     /// Sentences for the writer about what is accepted but deprecated; `old` is nil for a fresh object.
@@ -59,6 +61,7 @@ extension Strategy {
     func faults(in object: Object) -> [FieldFault] { [] }
     func creationFaults(in object: Object) -> [FieldFault] { [] }
     func faults(in object: Object, from old: Object) -> [FieldFault] { [] }
+    var looksOnlyAtChanges: Bool { false }
     func statusFaults(in object: Object, from old: Object) -> [FieldFault] { [] }
     func warnings(for object: Object, from old: Object?) -> [String] { [] }
     func gracePeriodSeconds(of object: Object, asked: Int?) -> Int? { nil }

@@ -35,6 +35,7 @@ enum StrategyTable {
         case ("apps", "daemonsets"): DaemonSetStrategy()
         case ("apps", "controllerrevisions"): ControllerRevisionStrategy()
         case ("", "endpoints"): EndpointsStrategy()
+        case ("apiextensions.k8s.io", "customresourcedefinitions"): DefinitionStrategy()
         case ("discovery.k8s.io", "endpointslices"): EndpointSliceStrategy()
         case ("batch", "jobs"): JobStrategy()
         case ("batch", "cronjobs"): CronJobStrategy()

@@ -8,11 +8,12 @@ struct TableColumn: Sendable, Hashable {
     var name: String
     var type = "string"
     var format = ""
+    var description = ""
     var priority = 0
 
     var tree: JSON {
         [
-            "name": .string(name), "type": .string(type), "format": .string(format), "description": "",
+            "name": .string(name), "type": .string(type), "format": .string(format), "description": .string(description),
             "priority": JSON(priority),
         ]
     }
@@ -23,6 +24,11 @@ struct TablePrinter: Sendable {
     var columns: [TableColumn]
     /// The cells of an object, one for each column.
     var cells: @Sendable (Object, Timestamp) -> [JSON]
+
+    init(columns: [TableColumn], cells: @escaping @Sendable (Object, Timestamp) -> [JSON]) {
+        self.columns = columns
+        self.cells = cells
+    }
 
     /// Columns by their names; a name that ends in `+` shows only with `-o wide`, one that ends in `#` holds
     /// integers, in `?` booleans.

@@ -16,11 +16,14 @@ enum StoredVersions {
 
     /// Whether objects of the resource may be stored in another version than the one asked for, so that their stored
     /// bytes cannot be handed out as they are.
-    static func needConversion(_ resource: Resource) -> Bool { stored(resource).apiVersion != resource.apiVersion }
+    static func needConversion(_ resource: Resource) -> Bool {
+        resource.view != nil || stored(resource).apiVersion != resource.apiVersion
+    }
 
     /// An object in the version of `resource`, whatever version it is in.
     static func convert(_ object: Object, to resource: Resource) -> Object {
-        switch (object.apiVersion, resource.apiVersion) {
+        if let view = resource.view { return view.shown(object) }
+        return switch (object.apiVersion, resource.apiVersion) {
         case (let from, let to) where from == to: object
         case ("v1", "events.k8s.io/v1"): EventVersions.modern(object)
         case ("events.k8s.io/v1", "v1"): EventVersions.legacy(object)
@@ -30,7 +33,12 @@ enum StoredVersions {
         }
     }
 
-    /// An object in the version that is stored.
+    /// An object of `resource` in the version that is stored.
+    static func forStorage(_ object: Object, of resource: Resource) -> Object {
+        resource.view?.stored(object) ?? forStorage(object)
+    }
+
+    /// An object of a built-in kind in the version that is stored.
     static func forStorage(_ object: Object) -> Object {
         switch object.apiVersion {
         case "events.k8s.io/v1": EventVersions.legacy(object)
