@@ -83,7 +83,8 @@ struct OpenAPIWriter {
             paths[resource.path(namespace: place, name: "{name}")] = object(resource, kind)
         }
         let custom = resources.filter { $0.custom != nil }
-        if !custom.isEmpty { kinds["meta.v1.ObjectMeta", default: []] += [] }
+        let metadata = "meta.v1.ObjectMeta"
+        if !custom.isEmpty, kinds[metadata] == nil { kinds[metadata] = [] }
         var schemas = definitions(startingWith: kinds)
         for served in custom { describe(served, in: &schemas) }
         let info: JSON = ["title": "Kubernetes", "version": .string(ServerVersion.git)]

@@ -1,5 +1,6 @@
 // Status, scale, binding, finalize and log.
 
+import CustomResources
 import Formats
 import HTTPTypes
 import Objects

@@ -44,7 +44,8 @@ extension KubernetesAPI {
             cursor: cursor, machine: machine, initial: initial, seconds: seconds,
             bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)
         let isProtobuf = presentation.format == .protobuf
-        let chunks: any APIChunks = call.served.custom.map { ServingChunks(chunks: stream, kind: $0) } ?? stream
+        var chunks: any APIChunks = stream
+        if let kind = call.served.custom { chunks = ServingChunks(chunks: stream, kind: kind) }
         return .stream(chunks, contentType: presentation.contentType + (isProtobuf ? ";stream=watch" : ""))
     }
 }

@@ -10,6 +10,14 @@ package struct Subresource: Sendable, Hashable {
     package var kind: String
     package var verbs: [String]
 
+    package init(name: String, group: String, version: String, kind: String, verbs: [String]) {
+        self.name = name
+        self.group = group
+        self.version = version
+        self.kind = kind
+        self.verbs = verbs
+    }
+
     package var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
 }
 

@@ -4,6 +4,7 @@ import CustomResources
 import Formats
 import Objects
 import Storage
+import Timing
 
 extension KubernetesAPI {
     /// Deletions of a definition's instances that are under way together.

@@ -44,7 +44,7 @@ final class ServedCatalogue: Sendable {
 
     /// Serves what these definitions say. `read` is called under the lock, so that of several callers the one that
     /// read last is the one that is heard last.
-    func publish(_ read: () throws -> [Object]) rethrows {
+    func publish(_ read: () throws -> [Object]) throws {
         let outdated = try state.withLock { state -> [Gate] in
             let objects = try read()
             var entries: [String: Entry] = [:]

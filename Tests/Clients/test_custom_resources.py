@@ -1,0 +1,158 @@
+"""Custom resources with the real kubectl and the Python client: definitions, objects, tables, explain, watch, deletion."""
+
+import json
+import subprocess
+
+import pytest
+from conftest import until
+
+VERSION = {
+    "name": "v1", "served": True, "storage": True,
+    "schema": {"openAPIV3Schema": {
+        "type": "object",
+        "properties": {
+            "spec": {
+                "type": "object", "required": ["crew"], "description": "What the boat should be.",
+                "properties": {
+                    "crew": {"type": "integer", "minimum": 1, "description": "How many sail it."},
+                    "home": {"type": "string", "default": "Kiel"},
+                    "sails": {
+                        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+                        "items": {"type": "object", "required": ["name"],
+                                  "properties": {"name": {"type": "string"}, "area": {"type": "integer"}}},
+                    },
+                },
+            },
+            "status": {"type": "object", "properties": {"aboard": {"type": "integer"}}},
+        },
+    }},
+    "subresources": {"status": {}, "scale": {"specReplicasPath": ".spec.crew", "statusReplicasPath": ".status.aboard"}},
+    "additionalPrinterColumns": [
+        {"name": "Crew", "type": "integer", "jsonPath": ".spec.crew"},
+        {"name": "Home", "type": "string", "jsonPath": ".spec.home", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ],
+}
+
+
+def definition(plural, kind, group="sea.example.com", version=VERSION):
+    return {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.{group}"},
+            "spec": {"group": group, "scope": "Namespaced", "versions": [version],
+                     "names": {"plural": plural, "kind": kind, "shortNames": [plural[:3]], "categories": ["fleet"]}}}
+
+
+def boat(name, namespace, kind="Boat", **spec):
+    return {"apiVersion": "sea.example.com/v1", "kind": kind,
+            "metadata": {"name": name, "namespace": namespace}, "spec": {"crew": 3, **spec}}
+
+
+@pytest.fixture(scope="module")
+def boats(platform):
+    platform.apply(json.dumps(definition("boats", "Boat")))
+    platform.kubectl("wait", "--for", "condition=established", "--timeout=20s", "crd/boats.sea.example.com")
+    yield "boats.sea.example.com"
+    platform.kubectl("delete", "crd", "boats.sea.example.com", "--timeout=60s")
+
+
+def test_kubectl_knows_the_kind_at_once(platform, boats):
+    rows = platform.kubectl("api-resources", "--api-group=sea.example.com", "--no-headers").split()
+    assert rows == ["boats", "boa", "sea.example.com/v1", "true", "Boat"]
+    explained = platform.kubectl("explain", "boats.spec")
+    assert "What the boat should be." in explained and "crew\t<integer> -required-" in explained
+
+
+def test_apply_get_scale_and_delete(platform, namespace, boats):
+    assert "created" in platform.apply(json.dumps(boat("one", namespace)))
+    assert "unchanged" in platform.apply(json.dumps(boat("one", namespace)))
+    assert "configured" in platform.apply(json.dumps(boat("one", namespace, crew=4)))
+    head, row = platform.kubectl("get", "boa", "-n", namespace, "-o", "wide").splitlines()
+    assert head.split() == ["NAME", "CREW", "HOME", "AGE"] and row.split()[:3] == ["one", "4", "Kiel"]
+    assert platform.kubectl("get", "boats", "-n", namespace).splitlines()[0].split() == ["NAME", "CREW", "AGE"]
+    assert "boat.sea.example.com/one" in platform.kubectl("get", "fleet", "-n", namespace, "-o", "name")
+    platform.kubectl("scale", "boat/one", "-n", namespace, "--replicas=7")
+    assert platform.objects("boat", "one", "-n", namespace)["spec"]["crew"] == 7
+    platform.kubectl("patch", "boat", "one", "-n", namespace, "--subresource=status", "--type=merge",
+                     "-p", '{"status":{"aboard":2}}')
+    platform.kubectl("wait", "boat/one", "-n", namespace, "--for=jsonpath={.status.aboard}=2", "--timeout=20s")
+    platform.kubectl("delete", "boat", "one", "-n", namespace)
+
+
+def test_wrong_objects_are_refused(platform, namespace, boats):
+    unknown = platform.kubectl("apply", "-f", "-", text=json.dumps(boat("bad", namespace, captain="Ahab")), check=False)
+    assert unknown.returncode != 0 and 'unknown field "spec.captain"' in unknown.stderr
+    wrong = platform.kubectl("apply", "--validate=false", "-f", "-", text=json.dumps(boat("bad", namespace, crew=0)),
+                             check=False)
+    assert "spec.crew in body should be greater than or equal to 1" in wrong.stderr
+
+
+def test_a_namespace_takes_its_boats_along(platform, boats):
+    platform.kubectl("create", "namespace", "harbour")
+    platform.apply(json.dumps(boat("one", "harbour")))
+    platform.kubectl("delete", "namespace", "harbour", "--timeout=60s")
+    assert platform.objects("boats", "-A", "--field-selector=metadata.namespace=harbour")["items"] == []
+
+
+def test_a_definition_takes_its_objects_along(platform, namespace):
+    platform.apply(json.dumps(definition("rafts", "Raft")))
+    platform.kubectl("wait", "--for", "condition=established", "--timeout=20s", "crd/rafts.sea.example.com")
+    platform.apply(json.dumps(boat("one", namespace, kind="Raft")))
+    platform.kubectl("delete", "crd", "rafts.sea.example.com", "--timeout=60s")
+    gone = platform.kubectl("get", "rafts.sea.example.com", "-n", namespace, check=False)
+    assert 'the server doesn\'t have a resource type "rafts"' in gone.stderr
+
+
+def test_a_watch_ends_with_the_definition(platform, namespace):
+    platform.apply(json.dumps(definition("tugs", "Tug")))
+    platform.kubectl("wait", "--for", "condition=established", "--timeout=20s", "crd/tugs.sea.example.com")
+    platform.apply(json.dumps(boat("one", namespace, kind="Tug")))
+    path = f"/apis/sea.example.com/v1/namespaces/{namespace}/tugs?watch=true"
+    command = ["kubectl", "--kubeconfig", str(platform.state / "kubeconfig"), "get", "--raw", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        assert json.loads(watch.stdout.readline())["type"] == "ADDED"
+        platform.kubectl("delete", "crd", "tugs.sea.example.com", "--timeout=60s")
+        watch.stdout.read()
+        assert watch.wait(timeout=30) == 0
+
+
+def test_bad_definitions_are_refused(platform):
+    bad = definition("ships", "Ship")
+    bad["spec"]["conversion"] = {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}
+    answer = platform.kubectl("apply", "-f", "-", text=json.dumps(bad), check=False)
+    assert "does not call conversion webhooks" in answer.stderr
+
+
+def test_rules_that_are_not_evaluated_are_said(platform):
+    version = json.loads(json.dumps(VERSION))
+    version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] = [{"rule": "self.spec.crew < 5"}]
+    answer = platform.kubectl("create", "-f", "-", text=json.dumps(definition("barges", "Barge", version=version)),
+                              check=False)
+    assert answer.returncode == 0 and "does not evaluate CEL rules" in answer.stderr
+    platform.kubectl("delete", "crd", "barges.sea.example.com", "--timeout=60s")
+
+
+def test_the_python_client(platform, namespace, boats):
+    kubernetes = pytest.importorskip("kubernetes")
+    from kubernetes import dynamic
+
+    client = kubernetes.config.new_client_from_config(str(platform.state / "kubeconfig"))
+    kind = dynamic.DynamicClient(client).resources.get(api_version="sea.example.com/v1", kind="Boat")
+    created = kind.create(body=boat("one", namespace), namespace=namespace)
+    assert created.spec.home == "Kiel"
+    patched = kind.patch(body={"metadata": {"name": "one"}, "spec": {"crew": 5}}, namespace=namespace,
+                         content_type="application/merge-patch+json")
+    assert patched.spec.crew == 5
+    kind.status.patch(body={"metadata": {"name": "one"}, "status": {"aboard": 1}}, name="one", namespace=namespace,
+                      content_type="application/merge-patch+json")
+    events = kind.watch(namespace=namespace, timeout=5)
+    assert next(iter(events))["object"].status.aboard == 1
+    assert [each.metadata.name for each in kind.get(namespace=namespace).items] == ["one"]
+    custom = kubernetes.client.CustomObjectsApi(client)
+    assert custom.get_namespaced_custom_object_scale("sea.example.com", "v1", namespace, "boats", "one")["spec"] == {
+        "replicas": 5}
+    with pytest.raises(kubernetes.client.ApiException) as refused:
+        custom.patch_namespaced_custom_object("sea.example.com", "v1", namespace, "boats", "one",
+                                              {"spec": {"crew": "all"}})
+    assert refused.value.status == 422
+    kind.delete(name="one", namespace=namespace)
+    assert until("the end", lambda: not kind.get(namespace=namespace).items)
