@@ -43,11 +43,6 @@ import Testing
                 ".anyOf[0].type: Forbidden: must be empty to be structural"
             ]),
         Case(
-            #"{"type": "object", "anyOf": [{"properties": {"a": {"minLength": 1}}}]}"#,
-            [
-                ".properties[a]: Required value: because it is defined in \(root).properties[x].anyOf[0].properties[a]"
-            ]),
-        Case(
             #"{"type": "object", "not": {"description": "no"}}"#,
             [
                 ".not.description: Forbidden: must be empty to be structural"
@@ -60,9 +55,7 @@ import Testing
         Case(#"{"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}"#, []),
         Case(
             #"{"x-kubernetes-int-or-string": true, "allOf": [{"anyOf": [{"type": "integer"}, {"type": "string"}]}, {"pattern": "a"}]}"#,
-            [
-
-            ]),
+            []),
         Case(
             #"{"x-kubernetes-preserve-unknown-fields": false, "type": "object"}"#,
             [
@@ -133,6 +126,9 @@ import Testing
     }
 
     static let saysWhatIsWrongWithTheRootCases: [Case] = [
+        Case(
+            #"{"type": "object", "anyOf": [{"properties": {"a": {"minLength": 1}}}]}"#,
+            [".properties[a]: Required value: because it is defined in \(root).anyOf[0].properties[a]"]),
         Case(#"{"properties": {}}"#, [".type: Required value: must not be empty at the root"]),
         Case(
             #"{"type": "array", "items": {"type": "string"}}"#,

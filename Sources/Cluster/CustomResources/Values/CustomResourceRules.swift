@@ -20,8 +20,8 @@ package enum CustomResourceRules {
     private static func scaleFaults(in tree: JSON, _ paths: ScalePaths) -> [FieldFault] {
         var faults: [FieldFault] = []
         for path in [paths.specReplicas, paths.statusReplicas] {
-            guard let value = tree.value(at: path), !value.isNull else { continue }
-            if let count = value.integer, count >= 0 { continue }
+            // Values of another type are the schema's to refuse.
+            guard let value = tree.value(at: path), let count = value.integer, count < 0 else { continue }
             faults.append(.invalid(path.joined(separator: "."), value, "should be a non-negative integer"))
         }
         return faults
