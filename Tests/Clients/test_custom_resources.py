@@ -144,8 +144,10 @@ def test_the_python_client(platform, namespace, boats):
     assert patched.spec.crew == 5
     kind.status.patch(body={"metadata": {"name": "one"}, "status": {"aboard": 1}}, name="one", namespace=namespace,
                       content_type="application/merge-patch+json")
-    events = kind.watch(namespace=namespace, timeout=5)
-    assert next(iter(events))["object"].status.aboard == 1
+    watcher = kubernetes.watch.Watch()
+    for event in kind.watch(namespace=namespace, timeout=5, watcher=watcher):
+        assert event["object"].status.aboard == 1
+        watcher.stop()
     assert [each.metadata.name for each in kind.get(namespace=namespace).items] == ["one"]
     custom = kubernetes.client.CustomObjectsApi(client)
     assert custom.get_namespaced_custom_object_scale("sea.example.com", "v1", namespace, "boats", "one")["spec"] == {
@@ -156,3 +158,4 @@ def test_the_python_client(platform, namespace, boats):
     assert refused.value.status == 422
     kind.delete(name="one", namespace=namespace)
     assert until("the end", lambda: not kind.get(namespace=namespace).items)
+    client.rest_client.pool_manager.clear()

@@ -121,6 +121,11 @@ struct OpenAPIWriter {
         "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json",
     ]
 
+    /// From these kubectl learns that custom resources have no strategic merge.
+    private func patchTypes(of resource: Resource) -> [String] {
+        resource.view == nil ? Self.patchTypes : Self.patchTypes.filter { !$0.contains("strategic") }
+    }
+
     private func collection(_ resource: Resource, _ kind: JSON) -> JSON {
         var item: JSON = [:]
         let readParameters = ["continue", "fieldSelector", "labelSelector", "limit", "resourceVersion", "watch"]
@@ -137,7 +142,7 @@ struct OpenAPIWriter {
         item["get"] = operation("read", resource, kind, query: [])
         item["put"] = operation("replace", resource, kind, query: Self.writeParameters, body: ["application/json"])
         item["patch"] = operation(
-            "patch", resource, kind, query: Self.writeParameters + ["force"], body: Self.patchTypes)
+            "patch", resource, kind, query: Self.writeParameters + ["force"], body: patchTypes(of: resource))
         let deleteParameters = ["dryRun", "gracePeriodSeconds", "propagationPolicy"]
         item["delete"] = operation("delete", resource, kind, query: deleteParameters)
         item["parameters"] = pathParameters(resource, named: true)
