@@ -318,3 +318,28 @@ extension Server.Reply {
         return texts.isEmpty ? nil : texts.joined(separator: "\n")
     }
 }
+
+extension CustomResourceTests {
+    private func apply(_ server: Server, _ boat: JSON, by manager: String) async throws -> Server.Reply {
+        try await server.send(
+            .patch, "\(Self.boats)/one?fieldManager=\(manager)", boat, type: "application/apply-patch+yaml")
+    }
+
+    /// The sails are told apart by their names, as the schema says.
+    @Test func appliersShareLists() async throws {
+        let server = try await Server()
+        #expect(try await server.post(Self.definitions, Self.definition).code == 201)
+        var first = Self.boat("one")
+        first["spec", "sails"] = [["name": "jib", "area": 20]]
+        #expect(try await apply(server, first, by: "first").code == 201)
+        var second = Self.boat("one")
+        second["spec"] = ["crew": 3, "sails": [["name": "main", "area": 40]]]
+        let merged = try await apply(server, second, by: "second")
+        #expect(merged.code == 200, "\(merged.message)")
+        #expect(merged["spec", "sails"] == [["name": "jib", "area": 20], ["name": "main", "area": 40]])
+        second["spec", "sails"] = [["name": "jib", "area": 30]]
+        let conflict = try await apply(server, second, by: "second")
+        #expect(conflict.code == 409)
+        #expect(conflict.message.contains(".spec.sails[name=\"jib\"].area"))
+    }
+}

@@ -34,7 +34,7 @@ package final class KubernetesAPI: Sendable {
         access = try AccessControl(store: store, authenticator: authenticator, logger: logger)
         records = ObjectRecords(store: store)
         self.hub = hub
-        catalogue = ServedCatalogue(ServedResources(ResourceTable.all))
+        catalogue = ServedCatalogue(ServedResources(ResourceTable.all + UsageAPI.resources))
         self.nodeAccess = nodeAccess
         self.usageSource = usageSource
         self.environment = environment
@@ -105,6 +105,7 @@ package final class KubernetesAPI: Sendable {
 
     private func dispatch(_ call: APICall, _ subresource: ServedSubresource?) async throws -> APIAnswer {
         if call.served.isReview { return try await review(call) }
+        if call.resource.group == UsageAPI.group { return try usage(call) }
         switch (subresource, call.name) {
         case (nil, nil): return try await collection(call)
         case (nil, .some): return try await object(call)

@@ -49,6 +49,7 @@ struct ServedResources: Sendable {
     private static let refusedGroups: Set<String> = [
         "admissionregistration.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io",
     ]
+
     /// The resources of Kubernetes itself.
     init(_ resources: [Resource]) {
         self.init(

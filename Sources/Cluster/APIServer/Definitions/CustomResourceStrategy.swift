@@ -16,6 +16,7 @@ struct CustomResourceStrategy: Strategy {
     /// What an object had before and still has is not held against its writer.
     var looksOnlyAtChanges: Bool { true }
     var selectableFields: [String] { version.selectableFields }
+    var mergeType: (any MergeType)? { CustomMergeType(root: version.schema) }
 
     func setDefaults(_ object: inout Object) {
         object = Object(Defaulting.applied(to: object.tree, by: version.schema))
