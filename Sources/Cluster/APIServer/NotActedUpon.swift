@@ -7,10 +7,9 @@ import Objects
 enum NotActedUpon {
     /// `group/plural` of kinds that are only kept.
     private static let kinds: Set<String> = [
-        "/podtemplates", 
-        "networking.k8s.io/ingresses", "networking.k8s.io/ingressclasses", "networking.k8s.io/ipaddresses",
-        "networking.k8s.io/networkpolicies", "networking.k8s.io/servicecidrs", "node.k8s.io/runtimeclasses",
-        "storage.k8s.io/csidrivers", "storage.k8s.io/csinodes",
+        "/podtemplates", "networking.k8s.io/ingresses", "networking.k8s.io/ingressclasses",
+        "networking.k8s.io/ipaddresses", "networking.k8s.io/networkpolicies", "networking.k8s.io/servicecidrs",
+        "node.k8s.io/runtimeclasses", "storage.k8s.io/csidrivers", "storage.k8s.io/csinodes",
         "storage.k8s.io/csistoragecapacities", "storage.k8s.io/volumeattachments",
         "storage.k8s.io/volumeattributesclasses",
     ]

@@ -5,6 +5,7 @@ import Objects
 
 struct AutoscalerStrategy: Strategy {
     var hasStatus: Bool { true }
+    var hasGeneration: Bool { true }
     var statusKeepsLabels: Bool { true }
 
     func setDefaults(_ object: inout Object) {
