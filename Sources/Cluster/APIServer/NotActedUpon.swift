@@ -16,6 +16,9 @@ enum NotActedUpon {
 
     /// The warnings for a fresh object.
     static func warnings(for object: Object, of resource: Resource) -> [String] {
+        if resource == .resourceQuotas {
+            return ["the limits of resource quotas are enforced, but their status is not kept on this platform yet"]
+        }
         guard kinds.contains("\(resource.group)/\(resource.plural)") else { return [] }
         return ["\(resource.qualifiedName) are stored, but nothing acts on them on this platform yet"]
     }

@@ -55,7 +55,7 @@ package struct Object: Sendable, Hashable {
     package var isTerminating: Bool { deletionTimestamp != nil }
     package var finalizers: [String] {
         get { tree["metadata", "finalizers"]?.strings ?? [] }
-        set { tree["metadata", "finalizers"] = newValue.isEmpty ? nil : .array(newValue.map { .string($0) }) }
+        set { tree["metadata", "finalizers"] = newValue.isEmpty ? JSON?.none : .array(newValue.map { .string($0) }) }
     }
     // A bare `nil` beside a `JSON` would be read as the literal null and stored.
     package var labels: [String: String] {
@@ -68,7 +68,7 @@ package struct Object: Sendable, Hashable {
     }
     package var ownerReferences: [OwnerReference] {
         get { (tree["metadata", "ownerReferences"]?.array ?? []).map(OwnerReference.init) }
-        set { tree["metadata", "ownerReferences"] = newValue.isEmpty ? nil : .array(newValue.map(\.tree)) }
+        set { tree["metadata", "ownerReferences"] = newValue.isEmpty ? JSON?.none : .array(newValue.map(\.tree)) }
     }
     /// The owner that manages this object, of which there is at most one.
     package var controllerReference: OwnerReference? { ownerReferences.first(where: \.isController) }
