@@ -15,7 +15,7 @@ import Testing
             groups.map(\.name) == [
                 "", "apps", "events.k8s.io", "authentication.k8s.io", "authorization.k8s.io", "autoscaling",
                 "batch", "certificates.k8s.io", "networking.k8s.io", "policy", "rbac.authorization.k8s.io",
-                "storage.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
+                "storage.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
                 "node.k8s.io", "discovery.k8s.io",
             ])
         #expect(groups.first { $0.name == "autoscaling" }?.versions == ["v2", "v1"])

@@ -18,7 +18,9 @@ extension KubernetesAPI {
     func shown(_ call: APICall) throws -> APIAnswer {
         let presentation = try call.presentation()
         let key = ObjectRecords.key(call.resource, namespace: call.namespace, name: call.name ?? "")
-        if presentation.isStored, let record = records.store.get(key) { return .bytes(record.bytes) }
+        if presentation.isStored, !StoredVersions.needConversion(call.resource), let record = records.store.get(key) {
+            return .bytes(record.bytes)
+        }
         return try call.answer(with: existing(call).object, api: self)
     }
 
