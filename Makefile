@@ -6,7 +6,7 @@ SHELL := /bin/bash
 DEBUG := .build/debug/mangrove
 RELEASE := .build/release/mangrove
 VENV := .venv
-ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+ROOT := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
 .PHONY: help setup build release demo test test-unit test-clients bench format clean
 
@@ -30,6 +30,9 @@ test: setup test-unit test-clients ## Everything CI runs.
 test-unit: ## The machines and rooms, in process.
 	swift build --build-tests
 	swift test --skip-build
+	@if $(ROOT) unshare --net true 2> /dev/null; then \
+		$(ROOT) unshare --net env "PATH=$$PATH" swift test --skip-build --filter LiveNetworkTests; \
+	else echo "LiveNetworkTests are skipped: this user may not make network namespaces here"; fi
 
 test-clients: ## The real clients against the real binary.
 	swift build --product mangrove

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -98,6 +99,14 @@ def platform():
         platform.stop()
         platform.run("reset", "--yes", check=False)
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def pods(platform):
+    """Skips the test on a machine that cannot run pods, with the platform's own sentence that says why."""
+    said = re.search(r"no pods run here: .*", platform.log.read_text())
+    if said:
+        pytest.skip(said.group())
 
 
 @pytest.fixture

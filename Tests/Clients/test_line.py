@@ -40,7 +40,7 @@ def registry(platform, namespace, tmp_path):
     registry.close()
 
 
-def test_a_nacos_instance_is_found_through_kubernetes_and_dns(platform, namespace, registry):
+def test_a_nacos_instance_is_found_through_kubernetes_and_dns(platform, pods, namespace, registry):
     registry.register("billing", "192.0.2.77", 9000, version="1")
     found = until("the Service", lambda: platform.objects("service", "billing", "-n", namespace))
     assert found["metadata"]["labels"]["mangrove.dev/origin"] == "nacos"
@@ -54,7 +54,7 @@ def test_a_nacos_instance_is_found_through_kubernetes_and_dns(platform, namespac
     until("the end of the name", lambda: not resolve(f"billing.{namespace}.svc.cluster.local"))
 
 
-def test_a_kubernetes_service_is_found_through_nacos(platform, namespace, registry):
+def test_a_kubernetes_service_is_found_through_nacos(platform, pods, namespace, registry):
     platform.apply(deployment("catalog", namespace, [sys.executable, "-u", str(SHOP / "catalog.py")], replicas=2))
     platform.apply(service("catalog", namespace))
     platform.kubectl("rollout", "status", "deployment/catalog", "-n", namespace, "--timeout=60s")
@@ -65,7 +65,7 @@ def test_a_kubernetes_service_is_found_through_nacos(platform, namespace, regist
     assert get(registry.pick("catalog"))["service"] == "catalog"
 
 
-def test_rolling_under_load_loses_no_request(platform, namespace, registry):
+def test_rolling_under_load_loses_no_request(platform, pods, namespace, registry):
     """Two rollouts, one seen through the Service's address and one through a Nacos subscription."""
     platform.apply(deployment("catalog", namespace, [sys.executable, "-u", str(SHOP / "catalog.py")], replicas=2))
     platform.apply(service("catalog", namespace))
@@ -99,7 +99,7 @@ def test_rolling_under_load_loses_no_request(platform, namespace, registry):
     assert get(f"{cluster_ip}")["version"] == "2"
 
 
-def test_kill_and_restart_lose_nothing(platform, namespace, registry):
+def test_kill_and_restart_lose_nothing(platform, pods, namespace, registry):
     """kill -9 of the platform: pods run on, everything stored is there, and what registered is shown again."""
     platform.apply(deployment("catalog", namespace, [sys.executable, "-u", str(SHOP / "catalog.py")]))
     platform.apply(service("catalog", namespace))

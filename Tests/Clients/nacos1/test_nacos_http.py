@@ -28,7 +28,7 @@ def ports(client, service, **options):
     return sorted(host["port"] for host in client.list_naming_instance(service, **options)["hosts"])
 
 
-def until(condition, what, seconds=5.0):
+def until(condition, what, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
