@@ -11,13 +11,16 @@ import Testing
     @Test func checksAgainstWritesThatAreNotYetCommitted() {
         var machine = Machine(revision: 10, limits: .init())
         #expect(ask(&machine, .create("/a", encode: encode), "1") == "start")
-        #expect(ask(&machine, .create("/a", encode: encode), "2") == "exists")
+        #expect(ask(&machine, .create("/a", encode: encode), "2") == "doubted")
         #expect(ask(&machine, .update("/a", expecting: 11, encode: encode), "3") == "wait")
-        #expect(ask(&machine, .update("/a", expecting: 11, encode: encode), "4") == "conflict 12")
+        #expect(ask(&machine, .update("/a", expecting: 11, encode: encode), "4") == "doubted")
         #expect(ask(&machine, .delete("/a", expecting: nil, encode: { _, _ in [] }), "5") == "wait")
-        #expect(ask(&machine, .update("/a", expecting: 13, encode: encode), "6") == "missing")
+        #expect(ask(&machine, .update("/a", expecting: 13, encode: encode), "6") == "doubted")
         #expect(machine.committerReady()?.map(\.ticket) == ["1", "3", "5"])
+        #expect(machine.settledDoubts().isEmpty)
         #expect(machine.batchCommitted().map(\.event.revision) == [11, 12, 13])
+        #expect(machine.settledDoubts().map { "\($0.ticket) \(word($0.failure))" } == ["2 exists", "4 conflict 12", "6 missing"])
+        #expect(machine.settledDoubts().isEmpty)
         #expect(machine.committerReady()?.count == nil)
     }
 
@@ -43,7 +46,9 @@ import Testing
         _ = machine.committerReady()
         _ = ask(&machine, .update("/a", expecting: 1, encode: encode), "2")
         _ = ask(&machine, .create("/b", encode: encode), "3")
-        #expect(machine.batchFailed().map(\.ticket) == ["1", "2", "3"])
+        #expect(ask(&machine, .create("/b", encode: encode), "in doubt") == "doubted")
+        #expect(machine.batchFailed() == ["1", "2", "3", "in doubt"])
+        #expect(machine.settledDoubts().isEmpty)
         #expect(machine.committerReady()?.count == nil)
         #expect(ask(&machine, .create("/a", encode: encode), "4") == "start")
         #expect(machine.committerReady()?.map(\.event.revision) == [1])
@@ -70,10 +75,17 @@ import Testing
         switch machine.requested(change, ticket: ticket, committed: { _ in nil }) {
         case .accepted(startCommitter: true): "start"
         case .accepted(startCommitter: false): "wait"
-        case .refused(.exists): "exists"
-        case .refused(.missing): "missing"
-        case .refused(.conflict(let current)): "conflict \(current.revision)"
-        case .refused(.refused(let problem)): "\(problem.code)"
+        case .doubted: "doubted"
+        case .refused(let failure): word(failure)
+        }
+    }
+
+    private func word(_ failure: StoreFailure) -> String {
+        switch failure {
+        case .exists: "exists"
+        case .missing: "missing"
+        case .conflict(let current): "conflict \(current.revision)"
+        case .refused(let problem): "\(problem.code)"
         }
     }
 }

@@ -136,7 +136,7 @@ package final class Store: Sendable {
             switch decision {
             case .refused(let failure): ticket.resume(returning: .failure(failure))
             case .accepted(startCommitter: true): committer.async { self.commitWaiting() }
-            case .accepted(startCommitter: false): break
+            case .accepted(startCommitter: false), .doubted: break
             }
         }
         return try outcome.get()
@@ -155,9 +155,9 @@ package final class Store: Sendable {
             obsolete.withLock { $0 += forgotten }
             makeRoom()
             for observer in observers.withLock({ $0 }) { observer(events) }
-            for write in queue.withLock({ $0.batchCommitted() }) {
-                write.ticket.resume(returning: .success(write.event.record))
-            }
+            let (writes, doubts) = queue.withLock { ($0.batchCommitted(), $0.settledDoubts()) }
+            for write in writes { write.ticket.resume(returning: .success(write.event.record)) }
+            for doubt in doubts { doubt.ticket.resume(returning: .failure(doubt.failure)) }
         }
     }
 
@@ -195,6 +195,6 @@ package final class Store: Sendable {
             return queue.batchFailed()
         }
         logger.error("commit failed", metadata: ["writes": "\(failed.count)", "problem": "\(problem.message)"])
-        for write in failed { write.ticket.resume(returning: .failure(.refused(problem))) }
+        for ticket in failed { ticket.resume(returning: .failure(.refused(problem))) }
     }
 }

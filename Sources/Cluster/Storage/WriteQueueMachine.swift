@@ -18,6 +18,12 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
             if case .delete = self { return true }
             return false
         }
+
+        fileprivate var key: String {
+            switch self {
+            case .create(let key, _), .update(let key, _, _), .delete(let key, _, _): key
+            }
+        }
     }
 
     struct Write: Sendable {
@@ -25,9 +31,19 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
         let ticket: Ticket
     }
 
+    /// A refusal because of a write that is not committed yet. It is told with that write's end: a writer that was told
+    /// at once would read the old state again, and use up its attempts before there is a new one to see.
+    struct Doubt: Sendable {
+        let ticket: Ticket
+        let failure: StoreFailure
+        fileprivate let revision: UInt64
+    }
+
     enum Decision: Sendable {
         /// The write waits for a commit; the committer has to be started if it is not running.
         case accepted(startCommitter: Bool)
+        /// The answer comes with `settledDoubts`.
+        case doubted
         case refused(StoreFailure)
     }
 
@@ -36,6 +52,7 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
     private var revision: UInt64
     private var waiting: [Write] = []
     private var committing: [Write] = []
+    private var doubts: [Doubt] = []
     private var pendingBytes = 0
     /// The latest state of keys with writes that are not yet committed, and the revision that made it.
     private var pending: [String: (record: Record?, revision: UInt64)] = [:]
@@ -53,13 +70,16 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
     /// A writer asks. `committed` looks up the published state.
     mutating func requested(_ change: Change, ticket: Ticket, committed: (String) -> Record?) -> Decision {
         if let refusal { return .refused(.refused(refusal)) }
-        let count = waiting.count + committing.count
+        let count = waiting.count + committing.count + doubts.count
         guard count < limits.waitingWrites, pendingBytes < limits.waitingBytes else {
             return .refused(.refused(.storeBusy(count)))
         }
         if isFull, !change.isDeletion { return .refused(.refused(.storeFull(limits.databaseBytes))) }
         switch event(for: change, committed: committed) {
-        case .failure(let failure): return .refused(failure)
+        case .failure(let failure):
+            guard let cause = pending[change.key] else { return .refused(failure) }
+            doubts.append(Doubt(ticket: ticket, failure: failure, revision: cause.revision))
+            return .doubted
         case .success(let event):
             let bytes = event.record.bytes.count
             guard bytes <= limits.recordBytes else {
@@ -102,15 +122,23 @@ struct WriteQueueMachine<Ticket: Sendable>: Sendable {
         return writes
     }
 
-    /// The commit failed and left nothing: its writers fail, and those that were decided on top of it.
-    mutating func batchFailed() -> [Write] {
-        let writes = committing + waiting
+    /// The refusals whose cause is committed by now, in the order they were asked for.
+    mutating func settledDoubts() -> [Doubt] {
+        let settled = doubts.filter { $0.revision <= committedRevision }
+        if !settled.isEmpty { doubts.removeAll { $0.revision <= committedRevision } }
+        return settled
+    }
+
+    /// The commit failed and left nothing: its writers fail, and everyone whose answer was decided on top of it.
+    mutating func batchFailed() -> [Ticket] {
+        let tickets = (committing + waiting).map(\.ticket) + doubts.map(\.ticket)
+        doubts = []
         committing = []
         waiting = []
         pending = [:]
         pendingBytes = 0
         revision = committedRevision
-        return writes
+        return tickets
     }
 
     /// The store has come to be over its size limit, or under it again. While it is over, only deletions are taken.
