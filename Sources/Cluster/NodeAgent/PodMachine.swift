@@ -211,9 +211,10 @@ package struct PodMachine: Sendable {
         report(PodEvent(warning: true, "FailedKillPod", "error killing pod: \(failure.message)"))
     }
 
-    /// The pod was deleted from the API (its vanishing comes separately), or could not be.
+    /// The pod was deleted from the API (its vanishing comes separately), or could not be. A conflict says that another
+    /// writer was faster, or that another pod has the name by now; then this one's vanishing is on its way.
     package mutating func podDeleted(failure: Problem?, at now: Timestamp) {
-        guard let failure, failure.reason != .notFound, failure.reason != .conflict else {
+        guard let failure, failure.reason != .notFound else {
             ending?.stage = .over
             return
         }
