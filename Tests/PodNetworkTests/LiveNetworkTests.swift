@@ -12,9 +12,9 @@ import Testing
 /// True in an empty network namespace of our own, which these tests may change as they like. `ip link set lo up` is what
 /// a confined root may not do.
 private let isAlone: Bool = {
-    guard geteuid() == 0, system("ip link set lo up 2> /dev/null") == 0, Command("python3") != nil, Command("curl") != nil, (try? NetworkTools.found()) != nil else {
-        return false
-    }
+    guard geteuid() == 0, Command("python3") != nil, Command("curl") != nil, (try? NetworkTools.found()) != nil,
+        system("ip link set lo up 2> /dev/null") == 0
+    else { return false }
     let routes = (try? SmallFile(path: "/proc/net/route").read()) ?? []
     let devices = (try? SmallFile(path: "/proc/net/dev").read()) ?? []
     let deviceLines = String(decoding: devices, as: UTF8.self).split(separator: "\n").count
