@@ -44,6 +44,7 @@ package struct LocalPlatform: Sendable {
     /// pods are left running then, for the next start to adopt.
     package func run(whenReady: @escaping @Sendable (Ready) async throws -> Void) async throws {
         let began = ContinuousClock.now
+        OpenFiles.raiseLimit()
         try StateDirectory.prepare(configuration.directory)
         let lock = try StateLock(directory: configuration.directory, note: note(places: []))
         let store = try Store.open(at: configuration.directory + "/store", logger: logger)

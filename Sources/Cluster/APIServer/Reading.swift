@@ -14,7 +14,8 @@ extension KubernetesAPI {
         return found
     }
 
-    /// Answers a GET: with the stored bytes, where they are what was asked for.
+    /// Answers a GET: with the stored bytes, where they are what was asked for. Custom resources, and objects that are
+    /// stored in another version, are read and written anew.
     func shown(_ call: APICall) throws -> APIAnswer {
         let presentation = try call.presentation()
         let key = ObjectRecords.key(call.resource, namespace: call.namespace, name: call.name ?? "")
