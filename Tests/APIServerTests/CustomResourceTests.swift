@@ -219,7 +219,7 @@ import Testing
         let group = try await server.get("/apis/example.com")
         #expect(group["preferredVersion", "version"] == "v2")
         definition["spec", "versions"] = [Self.version("v2")]
-        definition["metadata", "resourceVersion"] = nil
+        definition["metadata"] = try await server.get("\(Self.definitions)/boats.example.com").tree["metadata"]
         let dropped = try await server.send(.put, "\(Self.definitions)/boats.example.com", definition)
         #expect(dropped.code == 422)
         #expect(dropped.message.contains("missing from spec.versions; v1 was previously a storage version"))

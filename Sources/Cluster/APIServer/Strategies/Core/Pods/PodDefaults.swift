@@ -18,7 +18,7 @@ enum PodDefaults {
             spec["serviceAccount"] = account
         }
         let isHostNetwork = spec["hostNetwork"]?.bool == true
-        for list in ["initContainers", "containers"] {
+        for list in ["initContainers", "containers", "ephemeralContainers"] {
             spec.editEach(list) { fillContainer(&$0, isHostNetwork: isHostNetwork) }
         }
         spec.editEach("volumes", fillVolume)
