@@ -14,7 +14,9 @@ let rooms: [Target] = [
     room("RemoteStreams", in: "Cluster", uses: "Formats", "Objects", parts: .nio),
     room("CustomResources", in: "Cluster", uses: "Formats", "Objects"),
     room("APIServer", in: "Cluster", uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "RemoteStreams",
-         "CustomResources", parts: .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .crypto, .nio, .nioWebSocket, .nioSSL, .log),
+         "CustomResources",
+         parts: .hummingbirdCore, .hummingbirdHTTP2, .httpTypes, .crypto, .nio, .nioWebSocket, .nioSSL,
+         .compression, .log),
     room("Client", in: "Cluster", uses: "Formats", "Objects", "Timing",
          parts: .httpTypes, .asyncHTTPClient, .nio, .nioSSL, .log),
     room("Reconciling", in: "Cluster", uses: "Formats", "Objects", "Timing", "Client", parts: .log),
@@ -88,6 +90,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.20.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.29.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.0.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.0.0"),
@@ -127,6 +130,8 @@ struct Part {
 
     static var argumentParser: Part { Part("ArgumentParser", "swift-argument-parser") }
     static var asyncHTTPClient: Part { Part("AsyncHTTPClient", "async-http-client") }
+    /// For zlib, which it carries.
+    static var compression: Part { Part("NIOHTTPCompression", "swift-nio-extras") }
     static var crypto: Part { Part("Crypto", "swift-crypto") }
     static var grpc: Part { Part("GRPCCore", "grpc-swift-2") }
     static var grpcNIO: Part { Part("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport") }

@@ -26,7 +26,7 @@ import Testing
         #expect(Route(path: "/apis/apps/v1") == .groupVersion(group: "apps", version: "v1"))
         #expect(Route(path: "/openapi/v3/apis/apps/v1") == .openAPIv3("apis/apps/v1"))
         #expect(Route(path: "/api/v1/namespaces/a/pods/b/proxy/c") == .unknown)
-        #expect(Route(path: "/livez/ping") == .health("livez"))
+        #expect(Route(path: "/livez/ping") == .health("livez", check: "ping"))
     }
 
     @Test func queriesAreDecoded() {

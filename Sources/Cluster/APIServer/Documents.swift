@@ -29,7 +29,7 @@ enum ServerVersion {
 
 extension KubernetesAPI {
     /// Answers a path that names no resource.
-    func document(_ route: Route, request: HTTPRequest, query: Query) throws(Problem) -> APIAnswer {
+    func document(_ route: Route, request: HTTPRequest, query: Query) async throws -> APIAnswer {
         guard request.method == .get || request.method == .head else {
             throw Problem(.methodNotAllowed, "the server does not allow this method on the requested resource")
         }
@@ -38,10 +38,11 @@ extension KubernetesAPI {
         }
         switch route {
         case .root:
-            let paths = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            let paths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             return .rendered(["paths": .array(paths.map { .string($0) })], try presentation())
         case .version: return .rendered(ServerVersion.tree, Presentation(isPretty: true))
-        case .health(let check): return health(check, query)
+        case .health(let endpoint, let check): return await health(endpoint, only: check, query)
+        case .metrics: return try metrics()
         case .coreVersions:
             if let answer = aggregated(core: true, request) { return answer }
             return .rendered(discovery.coreVersions(serverAddress: request.authority ?? ""), try presentation())
@@ -76,11 +77,6 @@ extension KubernetesAPI {
         case .snapshot: return try snapshot()
         case .resource, .unknown: return .missingPath
         }
-    }
-
-    /// While it can be asked, it lives; everything that could fail is checked before the listener starts.
-    private func health(_ check: String, _ query: Query) -> APIAnswer {
-        query["verbose"] == nil ? .text("ok") : .text("[+]ping ok\n[+]store ok\n\(check) check passed\n")
     }
 
     private func aggregated(core: Bool, _ request: HTTPRequest) -> APIAnswer? {

@@ -23,6 +23,8 @@ package final class KubernetesAPI: Sendable {
     let limits: APILimits
     let serviceAddresses: Mutex<ServiceAddressMachine>
     let logger: Logger
+    let traffic = Mutex(TrafficMachine())
+    let startTime: Timestamp
 
     /// Reads the stored Services to know which addresses are taken, and the roles. Without an authenticator no tokens are
     /// issued and pods are not given service accounts.
@@ -40,6 +42,7 @@ package final class KubernetesAPI: Sendable {
         self.environment = environment
         self.limits = limits
         self.logger = logger
+        startTime = environment.now()
         serviceAddresses = Mutex(try ServiceAllocation.takenAddresses(in: records, logger: logger))
         do {
             try publishDefinitions()
@@ -48,9 +51,8 @@ package final class KubernetesAPI: Sendable {
         }
     }
 
-    /// Answers one request of an authenticated caller. A streamed body is read by the caller until its end or until it
-    /// cancels.
-    package func handle(_ request: HTTPRequest, body: [UInt8], identity: Identity) async -> APIAnswer {
+    /// The answer to a request that `handle` let in.
+    func respond(to request: HTTPRequest, body: [UInt8], identity: Identity) async -> APIAnswer {
         let target = request.path ?? "/"
         let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         let route = Route(path: parts.first ?? "/")
@@ -68,7 +70,7 @@ package final class KubernetesAPI: Sendable {
                 return try await Caller.$current.withValue(caller) {
                     try await answer(request, query: query, path: path, body: body)
                 }
-            default: return try document(route, request: request, query: query)
+            default: return try await document(route, request: request, query: query)
             }
         } catch let problem as Problem {
             return .problem(problem, accept: request.headerFields[.accept])
@@ -88,6 +90,9 @@ package final class KubernetesAPI: Sendable {
         }
         if let namespace = path.namespace, !served.resource.isNamespaced {
             throw Problem(.notFound, "\(served.resource.qualifiedName) are not in a namespace (\"\(namespace)\")")
+        }
+        if served.resource.isNamespaced, path.namespace == nil, path.name != nil {
+            throw Problem(.notFound, "the server could not find the requested resource")
         }
         var subresource: ServedSubresource?
         if let name = path.subresource {
@@ -153,6 +158,12 @@ package final class KubernetesAPI: Sendable {
 package struct APILimits: Sendable {
     /// Upstream's limit of a request's body.
     package var bodyBytes = 3 * 1024 * 1024
+    /// Path and header fields together; 431 above it. The HTTP reader itself ends connections at 80 KiB.
+    package var headerBytes = 64 * 1024
+    /// Requests under way that only read, and such as write; 429 above. Upstream's max-requests-inflight and
+    /// max-mutating-requests-inflight. Watches, logs and callers of system:masters are not counted.
+    package var readOnlyInFlight = 400
+    package var mutatingInFlight = 200
     /// How often a patch or delete is tried again when another writer was faster.
     package var writeAttempts = 8
     /// How often another name is tried for `generateName`.

@@ -53,6 +53,17 @@ struct ObjectRecords: Sendable {
         }
     }
 
+    /// Why the store takes no writes; nil while it does. Nothing is written: no object has this key.
+    func refusal() async -> Problem? {
+        do throws(StoreFailure) {
+            _ = try await store.delete("/health")
+            return nil
+        } catch {
+            if case .refused(let problem) = error { return problem }
+            return nil
+        }
+    }
+
     private static func bytes(of object: Object, at revision: UInt64, _ resource: Resource) -> [UInt8] {
         var object = StoredVersions.forStorage(object, of: resource)
         object.resourceVersion = String(revision)

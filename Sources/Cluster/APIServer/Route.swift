@@ -5,7 +5,8 @@ enum Route: Sendable, Hashable {
     case root
     case version
     /// `livez`, `readyz` or `healthz`.
-    case health(String)
+    case health(String, check: String?)
+    case metrics
     /// `/api`
     case coreVersions
     /// `/apis`
@@ -32,7 +33,9 @@ enum Route: Sendable, Hashable {
         switch parts.first {
         case nil: self = .root
         case "version" where parts.count == 1: self = .version
-        case "livez", "readyz", "healthz": self = .health(parts[0])
+        case "livez", "readyz", "healthz":
+            self = parts.count > 2 ? .unknown : .health(parts[0], check: parts.count == 2 ? parts[1] : nil)
+        case "metrics" where parts.count == 1: self = .metrics
         case ".well-known" where parts == [".well-known", "openid-configuration"]: self = .issuerConfiguration
         case "openid" where parts == ["openid", "v1", "jwks"]: self = .issuerKeys
         case "mangrove.dev" where parts.dropFirst() == ["snapshot"]: self = .snapshot

@@ -140,10 +140,24 @@ private struct SelectorScanner {
         skipSpace()
         let key = word()
         guard !key.isEmpty else { throw problem("expected a label key") }
+        if let fault = LabelRules.fault(ofKey: key) {
+            throw FormatProblem("unable to parse requirement: <nil>: Invalid value: \(JSON.string(key).text): \(fault)")
+        }
         if isNegated { return .init(key: key, test: .doesNotExist) }
         skipSpace()
         if isAtEnd || characters[position] == "," { return .init(key: key, test: .exists) }
-        return .init(key: key, test: try test())
+        let test = try test()
+        switch test {
+        case .isIn(let values), .notIn(let values):
+            for (index, value) in values.enumerated() {
+                guard let fault = LabelRules.fault(ofValue: value) else { continue }
+                throw FormatProblem(
+                    "unable to parse requirement: values[\(index)][\(key)]: "
+                        + "Invalid value: \(JSON.string(value).text): \(fault)")
+            }
+        default: break
+        }
+        return .init(key: key, test: test)
     }
 
     private mutating func test() throws(FormatProblem) -> LabelSelector.Test {
