@@ -8,7 +8,7 @@ RELEASE := .build/release/mangrove
 VENV := .venv
 ROOT := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup build release demo test test-unit test-clients bench format clean
+.PHONY: help setup build release demo test test-unit test-clients fuzz bench format clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ test-unit: ## The machines and rooms, in process.
 test-clients: ## The real clients against the real binary.
 	swift build --product mangrove
 	$(ROOT) env MANGROVE=$(abspath $(DEBUG)) $(VENV)/bin/python -m pytest -q Tests/Clients
+
+fuzz: ## Mutate what every network decoder reads; ROUNDS=100000 SEED=1 by default. A failure names its seed.
+	swift build --build-tests
+	MANGROVE_FUZZ_ROUNDS=$(or $(ROUNDS),100000) MANGROVE_FUZZ_SEED=$(or $(SEED),1) \
+		swift test --skip-build --filter FuzzTests
 
 bench: release ## Print a table of measurements, with peers in the same run.
 	$(ROOT) $(VENV)/bin/python Benchmarks/bench.py --mangrove $(RELEASE)

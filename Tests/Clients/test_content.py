@@ -44,6 +44,33 @@ def test_typed_clients_write_and_read_protobuf(platform, namespace):
     assert platform.objects("poddisruptionbudget", "p", "-n", namespace)["spec"]["minAvailable"] == "50%"
 
 
+def test_every_kind_is_explained(platform):
+    names = platform.kubectl("api-resources", "-o", "name", "--cached=false").split()
+    assert len(names) > 40
+    for name in names:
+        assert "VERSION:" in platform.kubectl("explain", name), name
+    assert "httpGet" in platform.kubectl("explain", "pod.spec.containers.livenessProbe")
+    older = platform.kubectl("explain", "deployment.spec", "--output=plaintext-openapiv2")
+    assert "FIELDS:" in older and "replicas\t<integer>" in older and "selector\t<Object> -required-" in older
+
+
+def test_validation_speaks_upstream(platform, namespace):
+    manifest = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: {namespace}}}\ndate: {{a: b}}\n"
+    done = platform.kubectl("apply", "-f", "-", text=manifest, check=False)
+    assert done.returncode == 1
+    assert 'strict decoding error: unknown field "date"' in done.stderr, done.stderr
+    done = platform.kubectl("apply", "-f", "-", "--validate=warn", text=manifest, check=False)
+    assert done.returncode == 0 and 'Warning: unknown field "date"' in done.stderr, done.stderr
+
+
+def test_health_version_and_metrics(platform):
+    assert platform.kubectl("get", "--raw", "/livez/ping") == "ok"
+    assert platform.kubectl("get", "--raw", "/readyz?verbose").endswith("readyz check passed\n")
+    assert "gitVersion" in platform.kubectl("get", "--raw", "/version")
+    metrics = platform.kubectl("get", "--raw", "/metrics")
+    assert "apiserver_request_total{" in metrics and 'apiserver_storage_objects{resource="pods"}' in metrics
+
+
 def test_deleting_and_scaling_work_beside_it(platform, namespace):
     platform.kubectl("create", "deployment", "web", "-n", namespace, "--image=host", "--replicas=0", "--", "sleep", "1")
     assert platform.kubectl("scale", "deployment", "web", "-n", namespace, "--replicas=0").startswith("deployment")

@@ -38,7 +38,9 @@ extension KubernetesAPI {
         }
         switch route {
         case .root:
-            let paths = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            let paths = [
+                "/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version",
+            ]
             return .rendered(["paths": .array(paths.map { .string($0) })], try presentation())
         case .version: return .rendered(ServerVersion.tree, Presentation(isPretty: true))
         case .health(let endpoint, let check): return await health(endpoint, only: check, query)
@@ -56,6 +58,11 @@ extension KubernetesAPI {
             guard let tree = discovery.resourceList(group: group, version: version) else { return .missingPath }
             return .rendered(tree, try presentation())
         case .openAPIv2:
+            for range in MediaRange.wanted(request.headerFields[.accept]) {
+                if range.isJSON { break }
+                guard OpenAPIProtobuf.mediaTypes.contains(range.type) else { continue }
+                return tagged(openAPI.version2Protobuf(), request)
+            }
             try requireJSON(request)
             return tagged(openAPI.version2(), request)
         case .openAPIv3Index:
@@ -96,7 +103,7 @@ extension KubernetesAPI {
         return answer
     }
 
-    /// OpenAPI is served as JSON only; a client that takes nothing else than protobuf is told so.
+    /// OpenAPI version 3 is served as JSON only, version 2 also as protobuf; who takes neither is told so.
     private func requireJSON(_ request: HTTPRequest) throws(Problem) {
         let ranges = MediaRange.list(request.headerFields[.accept])
         if ranges.isEmpty || ranges.contains(where: \.isJSON) { return }
@@ -106,7 +113,8 @@ extension KubernetesAPI {
     /// A document with its entity tag, or 304 when the client has it.
     private func tagged(_ document: OpenAPIDocuments.Document, _ request: HTTPRequest) -> APIAnswer {
         let isKnown = (request.headerFields[.ifNoneMatch] ?? "").contains(document.entityTag)
-        var answer = APIAnswer.bytes(isKnown ? [] : document.bytes, code: isKnown ? 304 : 200)
+        var answer = APIAnswer.bytes(
+            isKnown ? [] : document.bytes, code: isKnown ? 304 : 200, contentType: document.contentType)
         answer.response.headerFields[.eTag] = document.entityTag
         answer.response.headerFields[.vary] = "Accept"
         return answer
