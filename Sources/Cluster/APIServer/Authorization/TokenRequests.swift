@@ -42,9 +42,8 @@ extension KubernetesAPI {
         request.status = [
             "token": .string(isDryRun ? "" : token), "expirationTimestamp": .string(end.rfc3339),
         ]
-        return .rendered(
-            request.tree, try Negotiation.presentation(accept: call.accept, query: call.query), code: 201,
-            warnings: decoded.warnings)
+        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, hasProtobuf: true)
+        return .rendered(request.tree, presentation, code: 201, warnings: decoded.warnings)
     }
 
     /// Upstream: pkg/apis/authentication/validation.

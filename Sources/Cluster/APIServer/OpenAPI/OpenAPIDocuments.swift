@@ -30,7 +30,7 @@ final class OpenAPIDocuments: Sendable {
                 paths[path] = ["serverRelativeURL": .string("/openapi/v3/\(path)?hash=\(document.hash)")]
             }
         }
-        return OpenAPIDocuments.document(["paths": paths].bytes)
+        return OpenAPIDocuments.document(JSON.object(JSONObject([("paths", paths)])).bytes)
     }
 
     /// The document of `api/v1` or `apis/<group>/<version>`; nil when nothing is served there.
