@@ -124,12 +124,12 @@ class Table:
 
     def add(self, name, ours, peer="", theirs=None, note=""):
         self.rows.append((name, ours, peer, theirs, note))
-        print(f"  {name}: {ours:.2f}" + (f", {peer}: {theirs:.2f}" if theirs else ""), flush=True)
+        print(f"  {name}: {ours:.3f}" + (f", {peer}: {theirs:.3f}" if theirs else ""), flush=True)
 
     def show(self):
         print(f"\n{'':26} {'mangrove':>10} {'peer':>10} {'ratio':>7}  peer")
         for name, ours, peer, theirs, note in self.rows:
-            figure = "{:.2f}".format if ours < 10 else "{:.0f}".format
+            figure = "{:.3f}".format if ours < 10 else "{:.0f}".format
             print(f"{name:26} {figure(ours):>10} {figure(theirs) if theirs else '':>10} "
                   f"{f'{ours / theirs:.2f}' if theirs else '':>7}  {peer}{'; ' if peer and note else ''}{note}")
 
