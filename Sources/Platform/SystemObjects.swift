@@ -38,6 +38,15 @@ struct SystemObjects: Sendable {
         // Not for registries: what finds the platform has found it already.
         service.annotations = ["mangrove.dev/hidden": "true"]
         try await ensure(.services, service)
+        // Without endpoints the service's ports would be refused before they reach the platform.
+        var slice = Object(.endpointSlices, namespace: namespace, name: name)
+        slice.labels = [
+            "kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "mangrove.dev",
+        ]
+        slice["addressType"] = "IPv4"
+        slice["endpoints"] = [["addresses": [.string(address)], "conditions": ["ready": true]]]
+        slice["ports"] = service.spec["ports"]
+        try await ensure(.endpointSlices, slice)
     }
 
     /// Looks first: creating a Service that exists fails at its address, which is taken, before it fails at its name.
