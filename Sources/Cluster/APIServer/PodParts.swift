@@ -95,6 +95,10 @@ extension KubernetesAPI {
         case .put:
             let object = try call.decodedObject().object
             wanted = { _ in object }
+        case .patch where ApplyRequest.isApply(call):
+            throw Problem(
+                .unsupportedMediaType, "pods/\(part.subresource) takes no server-side apply on this server yet; send a "
+                    + "strategic merge patch")
         case .patch:
             let patch = try Patch(call)
             wanted = { old in try call.checkedObject(try patch.apply(to: old, call)).object }
