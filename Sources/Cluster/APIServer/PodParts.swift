@@ -16,10 +16,10 @@ enum PodPart: Sendable {
         }
     }
 
-    /// What writers hear, because the node does not act on the part.
-    var warning: String {
+    /// What writers hear where the node does not act on the part.
+    var warning: String? {
         switch self {
-        case .ephemeralContainers: "ephemeral containers are stored, but the node of this platform does not start them yet"
+        case .ephemeralContainers: nil
         case .resources: "the new resources are stored, but the node of this platform does not resize running containers yet"
         }
     }
@@ -119,6 +119,6 @@ extension KubernetesAPI {
             tracking.account(for: &new, from: old, sent: nil)
             return settle(old, new, of: call.served)
         }
-        return try call.answer(with: changed.object, warnings: [part.warning], api: self)
+        return try call.answer(with: changed.object, warnings: part.warning.map { [$0] } ?? [], api: self)
     }
 }
