@@ -119,7 +119,7 @@ import Testing
         let answer = await ask(catalogue, "GET", "/nacos/v1/ns/instance/list", "serviceName=orders")
         let list = try JSON(parsing: answer.body)
         #expect(list["name"]?.string == "DEFAULT_GROUP@@orders")
-        #expect(list["hosts"]?.array?.compactMap { $0["ip"]?.string } == ["10.1.0.2", "10.1.0.1"])
+        #expect(list["hosts"]?.array?.compactMap { $0["ip"]?.string } == ["10.1.0.1", "10.1.0.2"])
     }
 
     @Test func refusalsCarryNacosWords() async {

@@ -1,8 +1,10 @@
 // The catalogue's state: records by service, leases, withdrawn addresses, and which sources have told all they know.
 
+import Frameworks
+
 /// What the machine asks its shell to do.
 package enum CatalogueAction: Hashable, Sendable {
-    /// These services look different now: wake the feeds.
+    /// These services may look different now: wake the feeds.
     case changed(Set<ServiceName>)
     /// Fewer subscribers may be outstanding: look at the waiting again.
     case acknowledgementsMoved
@@ -10,49 +12,34 @@ package enum CatalogueAction: Hashable, Sendable {
     case completed
 }
 
-/// A record's place: one writer's word about one address, port and cluster of a service.
-struct RecordKey: Hashable, Sendable {
-    var origin: Origin
-    /// The connection that holds it, or empty. An instance that two connections declare outlives either.
-    var holder: String
-    var address: String
-    var port: Int
-    var cluster: String
-
-    init(_ instance: Instance) {
-        origin = instance.origin
-        holder = instance.lifetime.holder
-        address = instance.address
-        port = instance.port
-        cluster = instance.cluster
-    }
-}
-
 /// The pure part of `ServiceCatalogue`. Inputs are past-tense methods; what follows from them is taken by `drain()`.
+///
+/// A change marks its service stale, and a snapshot is made when somebody asks for it: many changes between two readings
+/// cost one. No event's work grows with the catalogue, only with what it touches.
 package struct CatalogueMachine: Sendable {
-    struct Record: Sendable {
-        var instance: Instance
-        var lastBeat: ContinuousClock.Instant
-        /// Later declarations of the same instance win over earlier ones.
-        var order: UInt64
-
-        var rank: (Int, UInt64) { (instance.lifetime.holder.isEmpty ? 0 : 1, order) }
-    }
-
     struct Entry: Sendable {
-        var records: [RecordKey: Record] = [:]
         var snapshot: ServiceSnapshot
     }
 
     let limits: CatalogueLimits
+    var table = RecordTable()
     var entries: [ServiceName: Entry] = [:]
+    /// Services whose snapshot is not of now.
+    var stale: Set<ServiceName> = []
+    /// Services whose last snapshot shows something.
+    var shown: Set<ServiceName> = []
     var subscriptions = SubscriptionMachine()
+    var interfaces = InterfaceTable()
     private(set) var withdrawn: Set<String> = []
+    var version: UInt64
+    var changed: Set<ServiceName> = []
+    var acknowledgementsMoved = false
+    private var leases = LeaseQueue()
+    /// Origins whose leases do not end for now.
+    private var protected: Set<Origin> = []
+    /// Time in which this program did not run and so could hear no beats.
+    private var stalled: Duration = .zero
     private var unsynced: Set<Origin>
-    private var version: UInt64
-    private var recordCount = 0
-    private var changed: Set<ServiceName> = []
-    private var acknowledgementsMoved = false
     private var justCompleted = false
 
     /// `firstVersion` should come from the clock in milliseconds, so that versions also grow across restarts.
@@ -64,15 +51,6 @@ package struct CatalogueMachine: Sendable {
 
     /// False until every declared source is synced: until then nobody may conclude anything from what is missing.
     package var isComplete: Bool { unsynced.isEmpty }
-
-    /// The services that have instances to show, sorted.
-    package var services: [ServiceName] {
-        entries.filter { !$0.value.snapshot.isEmpty }.keys.sorted()
-    }
-
-    package func snapshot(of service: ServiceName) -> ServiceSnapshot {
-        entries[service]?.snapshot ?? ServiceSnapshot(service: service, version: version, records: [])
-    }
 
     /// Takes what the events since the last call lead to.
     package mutating func drain() -> [CatalogueAction] {
@@ -92,33 +70,29 @@ package struct CatalogueMachine: Sendable {
     package mutating func registered(
         _ instance: Instance, as service: ServiceName, now: ContinuousClock.Instant
     ) throws(CatalogueProblem) {
-        let key = RecordKey(instance)
-        if entries[service]?.records[key] == nil {
-            guard recordCount < limits.records else { throw .tooManyRecords(limit: limits.records) }
+        if table.number(RecordKey(instance), in: service) == nil, table.declaredCount >= limits.records {
+            throw .tooManyRecords(limit: limits.records)
         }
         store(instance, as: service, now: now)
-        refresh(service)
     }
 
     /// The whole set of one connection's instances of a service is now this one.
     package mutating func replaced(
         _ instances: [Instance], heldBy connection: String, as service: ServiceName, now: ContinuousClock.Instant
     ) throws(CatalogueProblem) {
-        guard recordCount + instances.count <= limits.records else {
+        let earlier = table.numbers(heldBy: connection).filter { table[$0]?.service == service }
+        guard table.declaredCount + instances.count - earlier.count <= limits.records else {
             throw .tooManyRecords(limit: limits.records)
         }
-        remove(from: service) { $0.holder == connection }
-        for instance in instances { store(instance, as: service, now: now) }
-        refresh(service)
+        replace(earlier, by: instances, as: service, now: now)
     }
 
     /// The whole set of one origin's instances of a service is now this one.
     package mutating func replaced(
         _ instances: [Instance], of origin: Origin, as service: ServiceName, now: ContinuousClock.Instant
     ) {
-        remove(from: service) { $0.origin == origin }
-        for instance in instances where instance.origin == origin { store(instance, as: service, now: now) }
-        refresh(service)
+        let earlier = table.numbers(of: service).filter { table[$0]?.instance.origin == origin }
+        replace(earlier, by: instances.filter { $0.origin == origin }, as: service, now: now)
     }
 
     /// A writer took back an instance that no connection holds. Returns whether there was one.
@@ -126,20 +100,30 @@ package struct CatalogueMachine: Sendable {
     package mutating func deregistered(
         address: String, port: Int, cluster: String, of origin: Origin, from service: ServiceName
     ) -> Bool {
-        let count = remove(from: service) {
-            $0.origin == origin && $0.holder.isEmpty && $0.address == address && $0.port == port
-                && $0.cluster == cluster
-        }
-        refresh(service)
-        return count > 0
+        let key = RecordKey(origin: origin, address: address, port: port, cluster: cluster)
+        guard let number = table.number(key, in: service) else { return false }
+        remove(number)
+        return true
     }
 
     /// A connection took back what it had declared of a service.
     @discardableResult
     package mutating func deregistered(heldBy connection: String, from service: ServiceName) -> Bool {
-        let count = remove(from: service) { $0.holder == connection }
-        refresh(service)
-        return count > 0
+        let gone = table.numbers(heldBy: connection).filter { table[$0]?.service == service && table[$0]?.cause == nil }
+        for number in gone { remove(number) }
+        return !gone.isEmpty
+    }
+
+    /// A connection took back one instance.
+    @discardableResult
+    package mutating func deregistered(
+        address: String, port: Int, cluster: String, of origin: Origin, heldBy connection: String,
+        from service: ServiceName
+    ) -> Bool {
+        let key = RecordKey(origin: origin, holder: connection, address: address, port: port, cluster: cluster)
+        guard let number = table.number(key, in: service) else { return false }
+        remove(number)
+        return true
     }
 
     /// A beat came. False when there is no such lease, or an adopted one: the writer has to register again.
@@ -147,59 +131,99 @@ package struct CatalogueMachine: Sendable {
         address: String, port: Int, cluster: String, of origin: Origin, for service: ServiceName,
         now: ContinuousClock.Instant
     ) -> Bool {
-        let key = RecordKey(
-            Instance(address: address, port: port, cluster: cluster, lifetime: .persistent, origin: origin))
-        guard var record = entries[service]?.records[key] else { return false }
-        guard let lease = record.instance.lifetime.lease, !lease.isAdopted else { return false }
-        record.lastBeat = now
-        let revives = !record.instance.isHealthy
-        record.instance.isHealthy = true
-        entries[service]?.records[key] = record
-        if revives { refresh(service) }
+        let key = RecordKey(origin: origin, address: address, port: port, cluster: cluster)
+        guard let number = table.number(key, in: service), let record = table[number],
+            let lease = record.instance.lifetime.lease, !lease.isAdopted
+        else { return false }
+        let time = now - stalled
+        // In Nacos who beats is healthy, whatever was said at first; elsewhere the word of the registration counts.
+        let isHealthy = origin == .nacos || record.isDeclaredHealthy
+        let revives = isHealthy && !record.instance.isHealthy
+        table.change(number) { record in
+            record.lastBeat = time
+            if revives { record.instance.isHealthy = true }
+        }
+        if revives {
+            markStale(service)
+            derive(number)
+        }
         return true
     }
 
     /// A connection ended: what it declared and what it looked at goes at once.
     package mutating func connectionClosed(_ connection: String, subscriber: SubscriberID?) {
-        for service in Array(entries.keys) {
-            if remove(from: service, where: { $0.holder == connection }) > 0 { refresh(service) }
-        }
+        for number in table.numbers(heldBy: connection) { remove(number) }
         if let subscriber { unsubscribed(subscriber) }
     }
 
+    // MARK: Time
+
     /// Time passed: leases turn unhealthy or end, and pollers that stopped polling are forgotten.
     package mutating func timePassed(now: ContinuousClock.Instant) {
-        for (service, entry) in entries {
-            var isTouched = false
-            for (key, record) in entry.records {
-                guard let lease = record.instance.lifetime.lease else { continue }
-                let silence = record.lastBeat.duration(to: now)
-                if silence >= .milliseconds(lease.removedAfterMilliseconds) {
-                    isTouched = remove(from: service) { $0 == key } > 0 || isTouched
-                } else if silence >= .milliseconds(lease.unhealthyAfterMilliseconds), record.instance.isHealthy {
-                    entries[service]?.records[key]?.instance.isHealthy = false
-                    isTouched = true
-                }
-            }
-            if isTouched { refresh(service) }
+        let time = now - stalled
+        while let number = leases.takeDue(time) {
+            table.change(number) { $0.nextLook = nil }
+            lookedAt(number, time)
         }
         if subscriptions.timePassed(now: now) { acknowledgementsMoved = true }
+        for service in stale where !table.hasRecords(service) { refresh(service) }
+    }
+
+    /// This program did not run for so long: nobody's silence in that time counts.
+    package mutating func stalled(for duration: Duration) { stalled += duration }
+
+    /// While an origin is protected its leases turn unhealthy, but do not end.
+    package mutating func protectionChanged(of origin: Origin, to isProtected: Bool) {
+        if isProtected { protected.insert(origin) } else { protected.remove(origin) }
+    }
+
+    private mutating func lookedAt(_ number: RecordNumber, _ time: ContinuousClock.Instant) {
+        guard let record = table[number], let lease = record.instance.lifetime.lease else { return }
+        let end = record.lastBeat + .milliseconds(lease.removedAfterMilliseconds)
+        let lapse = record.lastBeat + .milliseconds(lease.unhealthyAfterMilliseconds)
+        if time >= end {
+            guard protected.contains(record.instance.origin) else { return remove(number) }
+            schedule(number, at: time + Self.protectedPause)
+        } else {
+            schedule(number, at: time < lapse ? min(lapse, end) : end)
+        }
+        if lapse < end, time >= lapse, record.instance.isHealthy {
+            table.change(number) { $0.instance.isHealthy = false }
+            markStale(record.service)
+            derive(number)
+        }
+    }
+
+    /// How long a protected lease that has run out is left alone.
+    private static let protectedPause: Duration = .seconds(1)
+
+    private mutating func schedule(_ number: RecordNumber, at time: ContinuousClock.Instant) {
+        // One entry a lease: a later one is found again when the earlier one is due.
+        if let next = table[number]?.nextLook, next <= time { return }
+        table.change(number) { $0.nextLook = time }
+        leases.add(number, at: time)
     }
 
     // MARK: Withdrawal
 
     /// An address is leaving: from now on nothing at it is shown, whoever declares it.
     package mutating func withdrew(address: String) {
-        guard withdrawn.insert(address).inserted else { return }
-        for (service, entry) in entries where entry.snapshot.addresses.contains(address) { refresh(service) }
+        guard !withdrawn.contains(address) else { return }
+        refreshAll()
+        let services = Set(table.numbers(at: address).compactMap { table[$0]?.service })
+        subscriptions.follow(address, shownIn: services)
+        withdrawn.insert(address)
+        for service in services { markStale(service) }
     }
 
     /// The address's owner is gone: what it had declared of itself is forgotten, and the address may be shown again.
     package mutating func withdrawalLifted(address: String) {
         guard withdrawn.remove(address) != nil else { return }
-        for service in Array(entries.keys) {
-            remove(from: service) { $0.address == address && $0.origin != .kubernetes }
-            refresh(service)
+        subscriptions.unfollow(address)
+        acknowledgementsMoved = true
+        for number in table.numbers(at: address) {
+            guard let record = table[number] else { continue }
+            if record.instance.origin != .kubernetes { remove(number) } else { markStale(record.service) }
         }
     }
 
@@ -210,121 +234,69 @@ package struct CatalogueMachine: Sendable {
         guard unsynced.remove(origin) != nil, unsynced.isEmpty else { return }
         justCompleted = true
         changed.formUnion(entries.keys)
+        changed.formUnion(interfaces.mappings.keys)
     }
 
     // MARK: Inside
 
+    private mutating func replace(
+        _ earlier: [RecordNumber], by instances: [Instance], as service: ServiceName, now: ContinuousClock.Instant
+    ) {
+        let keys = Set(instances.map { RecordKey($0) })
+        for number in earlier {
+            guard let record = table[number], record.cause == nil, !keys.contains(record.key) else { continue }
+            remove(number)
+        }
+        for instance in instances { store(instance, as: service, now: now) }
+    }
+
     private mutating func store(_ instance: Instance, as service: ServiceName, now: ContinuousClock.Instant) {
-        let key = RecordKey(instance)
+        var key = RecordKey(instance)
+        let time = now - stalled
+        version += 1
+        var record = Record(instance, of: service, at: time, order: version)
+        record.instance.isImplied = false
+        let number = table.put(record)
         if !key.holder.isEmpty {
             // What was adopted after a restart, or declared with beats before, has its writer back on a connection.
-            var leased = key
-            leased.holder = ""
-            remove(from: service) { $0 == leased }
+            key.holder = ""
+            if let leased = table.number(key, in: service) { remove(leased) }
         }
-        version += 1
-        let record = Record(instance: instance, lastBeat: now, order: version)
-        let empty = Entry(snapshot: ServiceSnapshot(service: service, version: version, records: []))
-        if entries[service, default: empty].records.updateValue(record, forKey: key) == nil { recordCount += 1 }
+        markStale(service)
+        if instance.lifetime.lease != nil { lookedAt(number, time) }
+        derive(number)
     }
 
-    @discardableResult
-    private mutating func remove(from service: ServiceName, where isGone: (RecordKey) -> Bool) -> Int {
-        guard let keys = entries[service]?.records.keys.filter(isGone), !keys.isEmpty else { return 0 }
-        for key in keys { entries[service]?.records[key] = nil }
-        recordCount -= keys.count
-        return keys.count
-    }
-
-    /// Makes a new snapshot when what can be seen has changed, and forgets services that have nothing left.
-    private mutating func refresh(_ service: ServiceName) {
-        guard let entry = entries[service] else { return }
-        let visible = Self.visible(entry.records, without: withdrawn)
-        if visible != entry.snapshot.records {
-            version += 1
-            entries[service]?.snapshot = ServiceSnapshot(service: service, version: version, records: visible)
-            changed.insert(service)
+    /// Brings the records that follow from this one in line with it.
+    mutating func derive(_ number: RecordNumber) {
+        guard let record = table[number], record.cause == nil else { return }
+        let wanted = Crossing.consequences(of: record.instance, in: record.service, interfaces)
+        if wanted.isEmpty, record.consequences.isEmpty { return }
+        var kept: Set<RecordNumber> = []
+        for (service, instance) in wanted {
+            let known = table.number(RecordKey(instance, cause: number), in: service)
+            if let known {
+                kept.insert(known)
+                if table[known]?.instance == instance { continue }
+            } else if table.impliedCount >= limits.impliedRecords {
+                continue
+            }
+            let implied = Record(instance, of: service, cause: number, at: record.lastBeat, order: record.order)
+            kept.insert(table.put(implied))
+            markStale(service)
         }
-        if entry.records.isEmpty, !subscriptions.isWatched(service) { entries[service] = nil }
+        for old in record.consequences where !kept.contains(old) { remove(old) }
+        table.change(number) { $0.consequences = Array(kept) }
     }
 
-    private static func visible(_ records: [RecordKey: Record], without withdrawn: Set<String>) -> [Instance] {
-        // The same instance declared twice is one: a connection's word counts more than a lease, the later one more.
-        var latest: [RecordKey: Record] = [:]
-        for (key, record) in records where !withdrawn.contains(key.address) {
-            var place = key
-            place.holder = ""
-            if let other = latest[place], other.rank > record.rank { continue }
-            latest[place] = record
-        }
-        return latest.values.map(\.instance).sorted {
-            ($0.address, $0.port, $0.origin.rawValue, $0.cluster)
-                < ($1.address, $1.port, $1.origin.rawValue, $1.cluster)
-        }
-    }
-}
-
-// MARK: - Subscribers
-
-extension CatalogueMachine {
-    /// A subscriber asked for a service; the answer carries this snapshot, which it is then taken to know.
-    package mutating func subscribed(
-        _ subscriber: SubscriberID, to service: ServiceName
-    ) throws(CatalogueProblem) -> ServiceSnapshot {
-        guard subscriptions.count < limits.subscriptions else {
-            throw .tooManySubscriptions(limit: limits.subscriptions)
-        }
-        let snapshot = snapshot(of: service)
-        if entries[service] == nil { entries[service] = Entry(snapshot: snapshot) }
-        subscriptions.subscribed(subscriber, to: service, knowing: snapshot)
-        acknowledgementsMoved = true
-        return snapshot
+    private mutating func remove(_ number: RecordNumber) {
+        guard let record = table.remove(number) else { return }
+        markStale(record.service)
+        for consequence in record.consequences { remove(consequence) }
     }
 
-    /// A consumer without a connection read a service. Once it has come twice it counts as a subscriber for a while.
-    package mutating func polled(
-        _ subscriber: SubscriberID, _ service: ServiceName, now: ContinuousClock.Instant
-    ) -> ServiceSnapshot {
-        let snapshot = snapshot(of: service)
-        if subscriptions.count < limits.subscriptions {
-            if subscriptions.polled(subscriber, service, knowing: snapshot, now: now) { acknowledgementsMoved = true }
-        }
-        return snapshot
-    }
-
-    package mutating func unsubscribed(_ subscriber: SubscriberID, from service: ServiceName) {
-        subscriptions.unsubscribed(subscriber, from: service)
-        acknowledgementsMoved = true
-        forgetIfEmpty(service)
-    }
-
-    package mutating func unsubscribed(_ subscriber: SubscriberID) {
-        let services = subscriptions.unsubscribed(subscriber)
-        acknowledgementsMoved = true
-        for service in services { forgetIfEmpty(service) }
-    }
-
-    /// What this subscriber has to be told of a service now, noted as told; nil when it has been told already, unless
-    /// `again`, for a message that was not answered.
-    package mutating func toldNext(
-        _ subscriber: SubscriberID, of service: ServiceName, again: Bool
-    ) -> ServiceSnapshot? {
-        guard isComplete else { return nil }
-        let snapshot = snapshot(of: service)
-        return subscriptions.told(subscriber, snapshot, again: again) ? snapshot : nil
-    }
-
-    /// A subscriber said that it has taken in a version.
-    package mutating func acknowledged(_ subscriber: SubscriberID, _ service: ServiceName, version: UInt64) {
-        if subscriptions.acknowledged(subscriber, service, version: version) { acknowledgementsMoved = true }
-    }
-
-    /// Who may still send calls to this address.
-    package func outstanding(address: String) -> [Outstanding] {
-        subscriptions.outstanding(address: address, newest: { snapshot(of: $0).addresses.contains(address) })
-    }
-
-    private mutating func forgetIfEmpty(_ service: ServiceName) {
-        if entries[service]?.records.isEmpty == true, !subscriptions.isWatched(service) { entries[service] = nil }
+    private mutating func markStale(_ service: ServiceName) {
+        stale.insert(service)
+        changed.insert(service)
     }
 }

@@ -15,19 +15,31 @@ package final class ChangeFeed: Sendable {
     private struct State {
         var names: Set<ServiceName> = []
         var overflowed = false
+        var lastTaken: ContinuousClock.Instant?
         var reader: CheckedContinuation<Void, Never>?
     }
 
     private let limit: Int
     private let state = Mutex(State())
 
-    init(limit: Int) { self.limit = limit }
+    private let window: Duration
 
-    /// Waits for changes and takes them all. Nil when the task is cancelled.
+    init(limit: Int, window: Duration = .zero) {
+        self.limit = limit
+        self.window = window
+    }
+
+    /// Waits for changes and takes them all, not sooner than the feed's window after the last ones. Nil when the task is
+    /// cancelled.
     package func next() async -> ServiceChanges? {
         while !Task.isCancelled {
-            if let changes = take() { return changes }
             await sleep()
+            if let last = state.withLock({ $0.lastTaken }), window > .zero {
+                try? await Task.sleep(until: last + window, clock: .continuous)
+            }
+            guard let changes = take() else { continue }
+            if window > .zero { state.withLock { $0.lastTaken = .now } }
+            return changes
         }
         return nil
     }

@@ -7,18 +7,18 @@ import Synchronization
 /// All calls are quick and may come from anywhere. Before `sourceSynced` was called for every source named at the start
 /// (`isComplete`), interfaces must not push and exporters must not remove anything.
 package final class ServiceCatalogue: Sendable {
-    private struct State {
+    struct State {
         var machine: CatalogueMachine
-        var feeds: [WeakFeed] = []
-        var waiting: [UInt64: Waiting] = [:]
-        var nextWaiting: UInt64 = 0
+        fileprivate var feeds: [WeakFeed] = []
+        fileprivate var waiting: [UInt64: Waiting] = [:]
+        fileprivate var nextWaiting: UInt64 = 0
     }
 
-    private struct WeakFeed {
+    fileprivate struct WeakFeed {
         weak var feed: ChangeFeed?
     }
 
-    private struct Waiting {
+    fileprivate struct Waiting {
         /// Nil waits for completeness.
         var address: String?
         var continuation: CheckedContinuation<Void, Never>
@@ -27,8 +27,8 @@ package final class ServiceCatalogue: Sendable {
     /// Leases and pollers are looked through this often.
     package static let sweepInterval: Duration = .milliseconds(500)
 
-    private let state: Mutex<State>
-    private let limits: CatalogueLimits
+    let state: Mutex<State>
+    let limits: CatalogueLimits
     private let clock = ContinuousClock()
 
     /// `sources` are the origins that will call `sourceSynced` once; without any the catalogue is complete at once.
@@ -40,10 +40,19 @@ package final class ServiceCatalogue: Sendable {
         state = Mutex(State(machine: CatalogueMachine(sources: sources, firstVersion: firstVersion, limits: limits)))
     }
 
-    /// Ends leases in time, until cancelled.
+    /// A sweep that comes later than this was kept from running, and so were those that hear beats.
+    package static let stallAllowance: Duration = .seconds(3)
+
+    /// Ends leases in time, until cancelled. After a pause of the whole program (a suspended machine, a stopped process)
+    /// writers get the time of the pause on top, as nobody could hear their beats.
     package func run() async throws {
+        var last = clock.now
         while !Task.isCancelled {
             try await clock.sleep(for: Self.sweepInterval)
+            let now = clock.now
+            let pause = last.duration(to: now) - Self.sweepInterval
+            if pause > Self.stallAllowance { perform { $0.stalled(for: pause) } }
+            last = now
             sweep()
         }
     }
@@ -58,14 +67,18 @@ package final class ServiceCatalogue: Sendable {
     /// The services that have at least one instance to show, sorted.
     package func services() -> [ServiceName] { state.withLock { $0.machine.services } }
 
+    /// How much there is; an interface that protects from losing everything at once compares with these.
+    package var counts: CatalogueCounts { state.withLock { $0.machine.counts } }
+
     /// A service nobody knows has an empty snapshot.
     package func snapshot(of service: ServiceName) -> ServiceSnapshot {
         state.withLock { $0.machine.snapshot(of: service) }
     }
 
-    /// A feed of the names of services that changed from now on. Let go of it to end it.
-    package func changes() -> ChangeFeed {
-        let feed = ChangeFeed(limit: limits.feedNames)
+    /// A feed of the names of services that changed from now on. Let go of it to end it. `next()` gives at most one set
+    /// of names in each `window`, so that a storm of changes costs its reader one look per service and window.
+    package func changes(coalescedOver window: Duration = .zero) -> ChangeFeed {
+        let feed = ChangeFeed(limit: limits.feedNames, window: window)
         state.withLock {
             $0.feeds.removeAll { $0.feed == nil }
             $0.feeds.append(WeakFeed(feed: feed))
@@ -115,6 +128,18 @@ package final class ServiceCatalogue: Sendable {
         }
     }
 
+    /// Removes one instance that a connection declared. Returns whether there was one.
+    @discardableResult
+    package func deregister(
+        address: String, port: Int, cluster: String = "DEFAULT", of origin: Origin, heldBy connection: String,
+        from service: ServiceName
+    ) -> Bool {
+        perform {
+            $0.deregistered(
+                address: address, port: port, cluster: cluster, of: origin, heldBy: connection, from: service)
+        }
+    }
+
     /// A beat. False when there is no such leased instance: the writer has to register again.
     package func renew(
         address: String, port: Int, cluster: String = "DEFAULT", of origin: Origin, for service: ServiceName
@@ -127,6 +152,11 @@ package final class ServiceCatalogue: Sendable {
     /// A connection ended: its instances go at once, and its subscriptions too.
     package func connectionClosed(_ connection: String, subscriber: SubscriberID? = nil) {
         perform { $0.connectionClosed(connection, subscriber: subscriber) }
+    }
+
+    /// While an origin is protected, its leases turn unhealthy but do not end (Eureka's self-preservation).
+    package func protectLeases(of origin: Origin, _ isProtected: Bool) {
+        perform { $0.protectionChanged(of: origin, to: isProtected) }
     }
 
     // MARK: Leaving
@@ -188,7 +218,7 @@ package final class ServiceCatalogue: Sendable {
 
     // MARK: Inside
 
-    private func attempt<Result: Sendable>(
+    func attempt<Result: Sendable>(
         _ event: (inout CatalogueMachine) throws(CatalogueProblem) -> Result
     ) throws(CatalogueProblem) -> Result {
         let outcome = perform { machine -> Swift.Result<Result, CatalogueProblem> in
@@ -198,7 +228,7 @@ package final class ServiceCatalogue: Sendable {
     }
 
     @discardableResult
-    private func perform<Result: Sendable>(_ event: (inout CatalogueMachine) -> Result) -> Result {
+    func perform<Result: Sendable>(_ event: (inout CatalogueMachine) -> Result) -> Result {
         let (result, feeds, changed, woken) = state.withLock { state in
             let result = event(&state.machine)
             var feeds: [ChangeFeed] = []
@@ -211,7 +241,7 @@ package final class ServiceCatalogue: Sendable {
                     feeds = state.feeds.compactMap(\.feed)
                 case .acknowledgementsMoved:
                     woken += Self.takeWaiting(&state) { machine, address in
-                        address.map { machine.outstanding(address: $0).isEmpty } ?? false
+                        address.map { Self.isSettled($0, &machine) } ?? false
                     }
                 case .completed:
                     woken += Self.takeWaiting(&state) { _, address in address == nil }
@@ -225,14 +255,18 @@ package final class ServiceCatalogue: Sendable {
     }
 
     private static func takeWaiting(
-        _ state: inout State, where isDone: (CatalogueMachine, String?) -> Bool
+        _ state: inout State, where isDone: (inout CatalogueMachine, String?) -> Bool
     ) -> [CheckedContinuation<Void, Never>] {
         var taken: [CheckedContinuation<Void, Never>] = []
-        for (key, waiting) in state.waiting where isDone(state.machine, waiting.address) {
+        for (key, waiting) in state.waiting where isDone(&state.machine, waiting.address) {
             taken.append(waiting.continuation)
             state.waiting[key] = nil
         }
         return taken
+    }
+
+    private static func isSettled(_ address: String, _ machine: inout CatalogueMachine) -> Bool {
+        machine.subscriptions.isSettled(address) ?? machine.outstanding(address: address).isEmpty
     }
 
     private func wait(for address: String?) async {
@@ -243,8 +277,7 @@ package final class ServiceCatalogue: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isDone = state.withLock { state in
-                    let machine = state.machine
-                    let isDone = address.map { machine.outstanding(address: $0).isEmpty } ?? machine.isComplete
+                    let isDone = address.map { Self.isSettled($0, &state.machine) } ?? state.machine.isComplete
                     guard !isDone, !Task.isCancelled else { return true }
                     state.waiting[key] = Waiting(address: address, continuation: continuation)
                     return false

@@ -34,6 +34,8 @@ extension ServiceName: Comparable {
 package enum Origin: String, Hashable, Sendable, CaseIterable {
     case kubernetes
     case nacos
+    case eureka
+    case zookeeper
 }
 
 /// Somebody who looks at services and can say that a change has arrived.

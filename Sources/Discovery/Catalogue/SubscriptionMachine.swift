@@ -20,6 +20,12 @@ struct SubscriptionMachine: Sendable {
         var polling: Polling?
 
         var newestTold: ServiceSnapshot { told.last ?? acknowledged }
+
+        /// Whether a view it may use has this address. Who asked once is no consumer.
+        func holds(_ address: String) -> Bool {
+            if let polling, polling.interval == nil { return false }
+            return acknowledged.shows(address) || told.contains { $0.shows(address) }
+        }
     }
 
     /// How a consumer without a connection comes and goes.
@@ -35,12 +41,22 @@ struct SubscriptionMachine: Sendable {
         }
     }
 
+    private struct Key: Hashable {
+        var subscriber: SubscriberID
+        var service: ServiceName
+    }
+
     /// Views told beyond this many are folded: the subscriber is then taken to hold the addresses of all of them.
     static let toldLimit = 8
     static let longestPollingInterval: Duration = .seconds(30)
 
     private var bySubscriber: [SubscriberID: [ServiceName: Subscription]] = [:]
     private var watchers: [ServiceName: Set<SubscriberID>] = [:]
+    private var pollers: Set<Key> = []
+    /// Those that may hold another view than the newest.
+    private var lagging: Set<Key> = []
+    /// For each address that is leaving, who may still use it. These sets only shrink.
+    private var followed: [String: Set<Key>] = [:]
     private(set) var count = 0
 
     func isWatched(_ service: ServiceName) -> Bool { watchers[service] != nil }
@@ -66,7 +82,11 @@ struct SubscriptionMachine: Sendable {
 
     mutating func unsubscribed(_ subscriber: SubscriberID, from service: ServiceName) {
         guard bySubscriber[subscriber]?.removeValue(forKey: service) != nil else { return }
+        let key = Key(subscriber: subscriber, service: service)
         count -= 1
+        pollers.remove(key)
+        lagging.remove(key)
+        for address in followed.keys { followed[address]?.remove(key) }
         if bySubscriber[subscriber]?.isEmpty == true { bySubscriber[subscriber] = nil }
         watchers[service]?.remove(subscriber)
         if watchers[service]?.isEmpty == true { watchers[service] = nil }
@@ -76,6 +96,11 @@ struct SubscriptionMachine: Sendable {
         let services = bySubscriber[subscriber].map { Array($0.keys) } ?? []
         for service in services { unsubscribed(subscriber, from: service) }
         return services
+    }
+
+    /// A service has a newer snapshot than its subscribers know.
+    mutating func moved(_ service: ServiceName) {
+        for subscriber in watchers[service] ?? [] { lagging.insert(Key(subscriber: subscriber, service: service)) }
     }
 
     /// Notes that a view is on its way. False when the subscriber knows it already or is none.
@@ -88,51 +113,81 @@ struct SubscriptionMachine: Sendable {
             let oldest = subscription.told.removeFirst()
             subscription.acknowledged = ServiceSnapshot(
                 service: snapshot.service, version: subscription.acknowledged.version,
-                records: subscription.acknowledged.records + oldest.records)
+                records: Array(Set(subscription.acknowledged.records + oldest.records)))
         }
         subscription.told.append(snapshot)
         bySubscriber[subscriber]?[snapshot.service] = subscription
         return true
     }
 
-    mutating func acknowledged(_ subscriber: SubscriberID, _ service: ServiceName, version: UInt64) -> Bool {
+    /// Returns whether anything moved. `current` is the version of the service's newest snapshot.
+    mutating func acknowledged(
+        _ subscriber: SubscriberID, _ service: ServiceName, version: UInt64, current: UInt64
+    ) -> Bool {
         guard var subscription = bySubscriber[subscriber]?[service] else { return false }
         guard let position = subscription.told.lastIndex(where: { $0.version <= version }) else { return false }
         subscription.acknowledged = subscription.told[position]
         subscription.told.removeFirst(position + 1)
         bySubscriber[subscriber]?[service] = subscription
+        let key = Key(subscriber: subscriber, service: service)
+        if subscription.told.isEmpty, subscription.acknowledged.version >= current { lagging.remove(key) }
+        settle(key, subscription)
         return true
     }
 
     /// Forgets pollers that stopped. Returns whether there were any.
     mutating func timePassed(now: ContinuousClock.Instant) -> Bool {
-        var gone: [(SubscriberID, ServiceName)] = []
-        for (subscriber, services) in bySubscriber {
-            for (service, subscription) in services {
-                guard let polling = subscription.polling else { continue }
-                if polling.last.duration(to: now) > polling.patience { gone.append((subscriber, service)) }
-            }
+        let gone = pollers.filter { key in
+            guard let polling = bySubscriber[key.subscriber]?[key.service]?.polling else { return true }
+            return polling.last.duration(to: now) > polling.patience
         }
-        for (subscriber, service) in gone { unsubscribed(subscriber, from: service) }
+        for key in gone { unsubscribed(key.subscriber, from: key.service) }
         return !gone.isEmpty
     }
 
-    func outstanding(address: String, newest isShown: (ServiceName) -> Bool) -> [Outstanding] {
-        var result: [Outstanding] = []
-        for (subscriber, services) in bySubscriber {
-            for (service, subscription) in services {
-                if let polling = subscription.polling, polling.interval == nil { continue }
-                let views = [subscription.acknowledged] + subscription.told
-                guard views.contains(where: { $0.addresses.contains(address) }) else { continue }
-                let isTold = !subscription.newestTold.addresses.contains(address) && !isShown(service)
-                result.append(Outstanding(subscriber: subscriber, service: service, isTold: isTold))
-            }
+    // MARK: Addresses that leave
+
+    /// An address begins to leave: remembers who may use it. `services` show it until now.
+    mutating func follow(_ address: String, shownIn services: Set<ServiceName>) {
+        followed[address] = candidates(services).filter { subscription($0)?.holds(address) == true }
+    }
+
+    mutating func unfollow(_ address: String) { followed[address] = nil }
+
+    /// Whether nobody may use a leaving address any more. Nil for one that does not leave.
+    func isSettled(_ address: String) -> Bool? { followed[address]?.isEmpty }
+
+    func outstanding(address: String, shownIn services: Set<ServiceName>) -> [Outstanding] {
+        let keys = followed[address] ?? candidates(services)
+        return keys.compactMap { key in
+            guard let subscription = subscription(key), subscription.holds(address) else { return nil }
+            let isTold = !subscription.newestTold.shows(address) && !services.contains(key.service)
+            return Outstanding(subscriber: key.subscriber, service: key.service, isTold: isTold)
         }
-        return result
+    }
+
+    private func candidates(_ services: Set<ServiceName>) -> Set<Key> {
+        var keys = lagging
+        for service in services {
+            for subscriber in watchers[service] ?? [] { keys.insert(Key(subscriber: subscriber, service: service)) }
+        }
+        return keys
+    }
+
+    private func subscription(_ key: Key) -> Subscription? { bySubscriber[key.subscriber]?[key.service] }
+
+    private mutating func settle(_ key: Key, _ subscription: Subscription) {
+        for (address, keys) in followed where keys.contains(key) && !subscription.holds(address) {
+            followed[address]?.remove(key)
+        }
     }
 
     private mutating func insert(_ subscription: Subscription, _ subscriber: SubscriberID, _ service: ServiceName) {
+        let key = Key(subscriber: subscriber, service: service)
         if bySubscriber[subscriber, default: [:]].updateValue(subscription, forKey: service) == nil { count += 1 }
         watchers[service, default: []].insert(subscriber)
+        if subscription.polling == nil { pollers.remove(key) } else { pollers.insert(key) }
+        lagging.remove(key)
+        settle(key, subscription)
     }
 }
