@@ -25,8 +25,13 @@ struct UpCommand: AsyncParsableCommand {
         "Nacos over HTTP, and gRPC on the port + 1000 (default 127.0.0.1:8848; off).", valueName: "host:port"))
     var nacosListen: String?
 
-    @Option(help: ArgumentHelp("Eureka: not served by this version, so only off is accepted.", valueName: "host:port"))
+    @Option(help: ArgumentHelp("Eureka over HTTP (default 127.0.0.1:8761; off).", valueName: "host:port"))
     var eurekaListen: String?
+
+    @Option(help: ArgumentHelp(
+        "Keep silent Eureka leases while fewer than this share of the instances beat, like 0.85 (default off).",
+        valueName: "share"))
+    var eurekaSelfPreservation: String?
 
     @Option(help: ArgumentHelp("ZooKeeper: not served by this version, so only off is accepted.", valueName: "host:port"))
     var zookeeperListen: String?
@@ -71,7 +76,9 @@ struct UpCommand: AsyncParsableCommand {
         if let nacos = configuration.nacos, nacos.port > 64535 {
             throw .badRequest("--nacos-listen: port \(nacos.port) leaves no room for gRPC on the port + 1000")
         }
-        for (value, flag) in [(eurekaListen, "eureka-listen"), (zookeeperListen, "zookeeper-listen")] {
+        configuration.eureka = try address(eurekaListen, "eureka-listen", optional: true, default: configuration.eureka)
+        configuration.eurekaRenewalShare = try renewalShare()
+        for (value, flag) in [(zookeeperListen, "zookeeper-listen")] {
             guard try address(value, flag, optional: true, default: nil) == nil else {
                 throw .badRequest("--\(flag): this version does not serve that interface yet; leave it off")
             }
@@ -89,6 +96,15 @@ struct UpCommand: AsyncParsableCommand {
             return nil
         }
         return try ListenAddress(parsing: text, flag: "--" + flag)
+    }
+
+    private func renewalShare() throws(Problem) -> Double? {
+        let flag = "eureka-self-preservation"
+        guard let text = eurekaSelfPreservation ?? Environment.variable(of: flag), text != "off" else { return nil }
+        guard let share = Double(text), share > 0, share <= 1 else {
+            throw .badRequest("--\(flag): \"\(text)\" is neither off nor a share like 0.85")
+        }
+        return share
     }
 
     private func level() throws(Problem) -> Logger.Level {

@@ -7,6 +7,9 @@ package struct Configuration: Sendable {
     package var api = ListenAddress(host: "127.0.0.1", port: 6443)
     /// HTTP; gRPC listens on the port + 1000, as Nacos clients expect. Nil is off.
     package var nacos: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 8848)
+    package var eureka: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 8761)
+    /// Eureka keeps silent leases while fewer than this share of its instances beat; nil lets every lease end in time.
+    package var eurekaRenewalShare: Double?
     package var nodeName: String
 
     package var podCIDR = "10.88.0.0/16"
@@ -16,9 +19,10 @@ package struct Configuration: Sendable {
     package var apiServiceAddress = "10.96.0.1"
     package var dnsServiceAddress = "10.96.0.10"
     package var nacosServiceAddress = "10.96.0.11"
+    package var eurekaServiceAddress = "10.96.0.12"
 
     /// The service addresses that this machine itself carries.
-    package var serviceAddresses: [String] { [apiServiceAddress, dnsServiceAddress, nacosServiceAddress] }
+    package var serviceAddresses: [String] { [apiServiceAddress, dnsServiceAddress, nacosServiceAddress, eurekaServiceAddress] }
 
     package init(directory: String, nodeName: String) {
         self.directory = directory

@@ -5,6 +5,7 @@ import Access
 import Catalogue
 import Client
 import Controllers
+import EurekaServer
 import Logging
 import NacosServer
 import Objects
@@ -61,6 +62,7 @@ struct Parts: Sendable {
         }
         try addKubernetes(credentials: credentials, logger: logger)
         addNacos(logger: logger)
+        addEureka(logger: logger)
         addReconcilers(authority: credentials.authorityPEM, logger: logger)
         try addAccess(credentials, authenticator.tokens, logger: logger)
         addNode()
@@ -127,6 +129,19 @@ struct Parts: Sendable {
             add("Nacos server on \(host):\(nacos.port)") { try await listener.run() }
         }
         places.append(.init(name: "nacos", address: "http://\(nacos)/nacos (gRPC on port \(nacos.port + 1000))"))
+    }
+
+    private mutating func addEureka(logger: Logger) {
+        guard let eureka = configuration.eureka else { return }
+        var hosts = [eureka.host]
+        if node != nil { hosts.append(configuration.eurekaServiceAddress) }
+        let addresses = hosts.map { EurekaListener.Address(host: $0, port: eureka.port) }
+        let gates = Dictionary(uniqueKeysWithValues: addresses.map { ($0, gate()) })
+        let listener = EurekaListener(
+            catalogue: catalogue, addresses: addresses, renewalShare: configuration.eurekaRenewalShare, logger: logger
+        ) { gates[$0]?.open() }
+        add("Eureka server on \(eureka)") { try await listener.run() }
+        places.append(.init(name: "eureka", address: "http://\(eureka)/eureka"))
     }
 
     private mutating func addReconcilers(authority: String, logger: Logger) {

@@ -4,7 +4,7 @@ import Client
 import Formats
 import Objects
 
-/// `kube-system/kube-dns` and `mangrove-system/nacos`: fixed addresses that this machine answers on itself.
+/// `kube-system/kube-dns`, `mangrove-system/nacos` and `mangrove-system/eureka`: fixed addresses that this machine answers on itself.
 struct SystemObjects: Sendable {
     static let namespace = "mangrove-system"
 
@@ -21,6 +21,12 @@ struct SystemObjects: Sendable {
             try await ensure(
                 service: "nacos", in: Self.namespace, address: configuration.nacosServiceAddress,
                 ports: [("http", "TCP", nacos.port), ("grpc", "TCP", nacos.port + 1000)])
+        }
+        if let eureka = configuration.eureka {
+            try await ensure(.namespaces, Object(.namespaces, name: Self.namespace))
+            try await ensure(
+                service: "eureka", in: Self.namespace, address: configuration.eurekaServiceAddress,
+                ports: [("http", "TCP", eureka.port)])
         }
     }
 

@@ -267,3 +267,48 @@ private func leased(_ address: String, lease: Lease = Lease()) -> Instance {
         #expect(!catalogue.isComplete)
     }
 }
+
+@Suite struct RegistryPollerTests {
+    private let poller = SubscriberID("eureka/10.0.0.9")
+
+    private func populated() -> CatalogueMachine {
+        var machine = machine()
+        machine.replaced([pod("10.0.0.1")], of: .kubernetes, as: orders, now: start)
+        return machine
+    }
+
+    @Test func whoReadsEverythingHasReadEachService() {
+        var machine = populated()
+        machine.polledEverything(poller, in: "default", now: start)
+        machine.withdrew(address: "10.0.0.1")
+        #expect(machine.isSettled("10.0.0.1") == true, "asking once makes no consumer")
+        machine.withdrawalLifted(address: "10.0.0.1")
+        machine.polledEverything(poller, in: "default", now: start + .seconds(30))
+        machine.withdrew(address: "10.0.0.1")
+        #expect(machine.outstanding(address: "10.0.0.1") == [Outstanding(subscriber: poller, service: orders, isTold: false)])
+        #expect(machine.isSettled("10.0.0.1") == false)
+        _ = machine.drain()
+        machine.polledEverything(poller, in: "default", now: start + .seconds(31))
+        #expect(machine.drain() == [.acknowledgementsMoved])
+        #expect(machine.isSettled("10.0.0.1") == true)
+    }
+
+    @Test func whoReadsAnotherNamespaceIsNotWaitedFor() {
+        var machine = populated()
+        for second in 0...1 { machine.polledEverything(poller, in: "shop", now: start + .seconds(second)) }
+        machine.withdrew(address: "10.0.0.1")
+        #expect(machine.isSettled("10.0.0.1") == true)
+    }
+
+    @Test func whoStopsIsForgotten() {
+        var machine = populated()
+        // A second fetch at once (the hash did not agree) makes no faster poller.
+        for second in [0, 30, 60] { machine.polledEverything(poller, in: "default", now: start + .seconds(second)) }
+        machine.polledEverything(poller, in: "default", now: start + .milliseconds(60_050))
+        machine.withdrew(address: "10.0.0.1")
+        machine.timePassed(now: start + .seconds(119))
+        #expect(machine.isSettled("10.0.0.1") == false)
+        machine.timePassed(now: start + .seconds(121))
+        #expect(machine.isSettled("10.0.0.1") == true)
+    }
+}

@@ -17,8 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHOP = ROOT / "examples" / "shop"
 sys.path.insert(0, str(SHOP))
 
-API, NACOS = "127.0.0.1:16443", "127.0.0.1:18848"
-os.environ["MANGROVE_NACOS"] = NACOS
+API, NACOS, EUREKA = "127.0.0.1:16443", "127.0.0.1:18848", "127.0.0.1:18761"
+os.environ["MANGROVE_NACOS"], os.environ["MANGROVE_EUREKA"] = NACOS, EUREKA
 collect_ignore = ["nacos1"]  # test_nacos1.py runs it in the old client's environment.
 
 
@@ -49,7 +49,7 @@ class Platform:
 
     def start(self, *manifests):
         command = [self.binary, "up", *map(str, manifests), "--state", str(self.state),
-                   "--api-listen", API, "--nacos-listen", NACOS, "--log-level", "info"]
+                   "--api-listen", API, "--nacos-listen", NACOS, "--eureka-listen", EUREKA, "--log-level", "info"]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         def ready():

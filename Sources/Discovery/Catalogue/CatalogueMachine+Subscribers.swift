@@ -26,6 +26,13 @@ extension CatalogueMachine {
         return snapshot
     }
 
+    /// A consumer without a connection reads all services of a namespace.
+    package mutating func polledEverything(
+        _ subscriber: SubscriberID, in namespace: String, now: ContinuousClock.Instant
+    ) {
+        if registryPollers.polled(subscriber, namespace, now: now) { acknowledgementsMoved = true }
+    }
+
     package mutating func unsubscribed(_ subscriber: SubscriberID, from service: ServiceName) {
         subscriptions.unsubscribed(subscriber, from: service)
         acknowledgementsMoved = true
@@ -66,5 +73,12 @@ extension CatalogueMachine {
         refreshAll()
         let services = withdrawn.contains(address) ? [] : Set(table.numbers(at: address).compactMap { table[$0]?.service })
         return subscriptions.outstanding(address: address, shownIn: services)
+            + registryPollers.outstanding(address: address)
+    }
+
+    /// Whether nobody may use this address any more.
+    mutating func isSettled(_ address: String) -> Bool {
+        guard let isSettled = subscriptions.isSettled(address) else { return outstanding(address: address).isEmpty }
+        return isSettled && registryPollers.outstanding(address: address).isEmpty
     }
 }

@@ -29,6 +29,7 @@ package struct CatalogueMachine: Sendable {
     /// Services whose last snapshot shows something.
     var shown: Set<ServiceName> = []
     var subscriptions = SubscriptionMachine()
+    var registryPollers = RegistryPollers()
     var interfaces = InterfaceTable()
     private(set) var withdrawn: Set<String> = []
     var version: UInt64
@@ -166,6 +167,7 @@ package struct CatalogueMachine: Sendable {
             lookedAt(number, time)
         }
         if subscriptions.timePassed(now: now) { acknowledgementsMoved = true }
+        if registryPollers.timePassed(now: now) { acknowledgementsMoved = true }
         for service in stale where !table.hasRecords(service) { refresh(service) }
     }
 
@@ -212,6 +214,7 @@ package struct CatalogueMachine: Sendable {
         refreshAll()
         let services = Set(table.numbers(at: address).compactMap { table[$0]?.service })
         subscriptions.follow(address, shownIn: services)
+        registryPollers.withdrew(address, from: services)
         withdrawn.insert(address)
         for service in services { markStale(service) }
     }
@@ -220,6 +223,7 @@ package struct CatalogueMachine: Sendable {
     package mutating func withdrawalLifted(address: String) {
         guard withdrawn.remove(address) != nil else { return }
         subscriptions.unfollow(address)
+        registryPollers.withdrawalLifted(address)
         acknowledgementsMoved = true
         for number in table.numbers(at: address) {
             guard let record = table[number] else { continue }

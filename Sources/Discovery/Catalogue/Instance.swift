@@ -20,6 +20,7 @@ package struct Instance: Hashable, Sendable {
         var isImplied = false
         var cluster: String
         var metadata: [String: String]
+        var words: String
         var lifetime: Lifetime
         var origin: Origin
     }
@@ -34,13 +35,14 @@ package struct Instance: Hashable, Sendable {
     package init(
         id: String = "", address: String, furtherAddresses: [String] = [], port: Int, ports: [String: Int] = [:],
         protocolName: String = "", weight: Double = 1, isHealthy: Bool = true, isEnabled: Bool = true,
-        cluster: String = "DEFAULT", metadata: [String: String] = [:], lifetime: Lifetime, origin: Origin
+        cluster: String = "DEFAULT", metadata: [String: String] = [:], words: String = "", lifetime: Lifetime,
+        origin: Origin
     ) {
         storage = Storage(
             Fields(
                 id: id, address: address, furtherAddresses: furtherAddresses, port: port, ports: ports,
                 protocolName: protocolName, weight: weight, isHealthy: isHealthy, isEnabled: isEnabled,
-                cluster: cluster, metadata: metadata, lifetime: lifetime, origin: origin))
+                cluster: cluster, metadata: metadata, words: words, lifetime: lifetime, origin: origin))
     }
 
     /// What the writer calls the instance: a Nacos instance id, `host:app:port` of Eureka, a znode's name.
@@ -108,6 +110,12 @@ package struct Instance: Hashable, Sendable {
     package var metadata: [String: String] {
         get { storage.fields.metadata }
         set { change { $0.metadata = newValue } }
+    }
+
+    /// What else the writer said and only its own world understands, in that world's spelling; kept as it is.
+    package var words: String {
+        get { storage.fields.words }
+        set { change { $0.words = newValue } }
     }
 
     package var lifetime: Lifetime {

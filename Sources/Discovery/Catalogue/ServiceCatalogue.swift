@@ -94,6 +94,18 @@ package final class ServiceCatalogue: Sendable {
     /// Returns when every declared source is synced, or the task is cancelled.
     package func waitUntilComplete() async { await wait(for: nil) }
 
+    /// Waits for the first full picture, but no longer than this.
+    package func isComplete(within patience: Duration) async -> Bool {
+        if isComplete { return true }
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.waitUntilComplete() }
+            group.addTask { try? await Task.sleep(for: patience) }
+            await group.next()
+            group.cancelAll()
+        }
+        return isComplete
+    }
+
     package func register(_ instance: Instance, as service: ServiceName) throws(CatalogueProblem) {
         try attempt { machine throws(CatalogueProblem) in
             try machine.registered(instance, as: service, now: self.clock.now)
@@ -194,6 +206,12 @@ package final class ServiceCatalogue: Sendable {
         perform { $0.polled(subscriber, service, now: clock.now) }
     }
 
+    /// Notes that a consumer without a connection reads every service of a namespace, whatever changed before this call
+    /// included; who comes again and again counts as a subscriber of all of them.
+    package func pollEverything(_ subscriber: SubscriberID, in namespace: String) {
+        perform { $0.polledEverything(subscriber, in: namespace, now: clock.now) }
+    }
+
     package func unsubscribe(_ subscriber: SubscriberID, from service: ServiceName) {
         perform { $0.unsubscribed(subscriber, from: service) }
     }
@@ -229,27 +247,24 @@ package final class ServiceCatalogue: Sendable {
 
     @discardableResult
     func perform<Result: Sendable>(_ event: (inout CatalogueMachine) -> Result) -> Result {
-        let (result, feeds, changed, woken) = state.withLock { state in
+        let (result, woken) = state.withLock { state in
             let result = event(&state.machine)
-            var feeds: [ChangeFeed] = []
-            var changed: Set<ServiceName> = []
             var woken: [CheckedContinuation<Void, Never>] = []
             for action in state.machine.drain() {
                 switch action {
                 case .changed(let services):
-                    changed = services
-                    feeds = state.feeds.compactMap(\.feed)
+                    // Under the lock, so that whoever has seen a change finds it in its feed.
+                    for feed in state.feeds.compactMap(\.feed) { feed.add(services) }
                 case .acknowledgementsMoved:
                     woken += Self.takeWaiting(&state) { machine, address in
-                        address.map { Self.isSettled($0, &machine) } ?? false
+                        address.map { machine.isSettled($0) } ?? false
                     }
                 case .completed:
                     woken += Self.takeWaiting(&state) { _, address in address == nil }
                 }
             }
-            return (result, feeds, changed, woken)
+            return (result, woken)
         }
-        for feed in feeds { feed.add(changed) }
         for continuation in woken { continuation.resume() }
         return result
     }
@@ -265,10 +280,6 @@ package final class ServiceCatalogue: Sendable {
         return taken
     }
 
-    private static func isSettled(_ address: String, _ machine: inout CatalogueMachine) -> Bool {
-        machine.subscriptions.isSettled(address) ?? machine.outstanding(address: address).isEmpty
-    }
-
     private func wait(for address: String?) async {
         let key = state.withLock { state in
             state.nextWaiting += 1
@@ -277,7 +288,7 @@ package final class ServiceCatalogue: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isDone = state.withLock { state in
-                    let isDone = address.map { Self.isSettled($0, &state.machine) } ?? state.machine.isComplete
+                    let isDone = address.map { state.machine.isSettled($0) } ?? state.machine.isComplete
                     guard !isDone, !Task.isCancelled else { return true }
                     state.waiting[key] = Waiting(address: address, continuation: continuation)
                     return false

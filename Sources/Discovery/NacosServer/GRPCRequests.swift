@@ -201,17 +201,3 @@ enum ConnectionName {
         return "\(WallClock.milliseconds())_\(name)"
     }
 }
-
-extension ServiceCatalogue {
-    /// Waits for the first full picture, but no longer than this.
-    func isComplete(within patience: Duration) async -> Bool {
-        if isComplete { return true }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.waitUntilComplete() }
-            group.addTask { try? await Task.sleep(for: patience) }
-            await group.next()
-            group.cancelAll()
-        }
-        return isComplete
-    }
-}

@@ -19,6 +19,10 @@ enum RawInstance {
             tree["ports"] = .object(ports)
         }
         if !instance.metadata.isEmpty { tree["metadata"] = JSON(stringMap: instance.metadata) }
+        if !instance.words.isEmpty { tree["words"] = .string(instance.words) }
+        if let lease = instance.lifetime.lease, lease.removedAfterMilliseconds > Lease.adopted.removedAfterMilliseconds {
+            tree["leaseSeconds"] = JSON(lease.removedAfterMilliseconds / 1_000)
+        }
         return tree
     }
 
@@ -41,7 +45,17 @@ enum RawInstance {
             id: tree["id"]?.string ?? "", address: address, port: port, ports: ports,
             weight: tree["weight"]?.number ?? 1, isHealthy: tree["healthy"]?.bool ?? true,
             isEnabled: tree["enabled"]?.bool ?? true, cluster: tree["cluster"]?.string ?? "DEFAULT",
-            metadata: tree["metadata"]?.stringMap ?? [:],
-            lifetime: tree["persistent"]?.bool == true ? .persistent : .lease(.adopted), origin: origin)
+            metadata: tree["metadata"]?.stringMap ?? [:], words: tree["words"]?.string ?? "",
+            lifetime: tree["persistent"]?.bool == true ? .persistent : .lease(adoptedLease(tree)), origin: origin)
+    }
+
+    /// Its writer has as long to come again as it would have had.
+    private static func adoptedLease(_ tree: JSON) -> Lease {
+        var lease = Lease.adopted
+        if let seconds = tree["leaseSeconds"]?.integer, (1...86_400).contains(seconds) {
+            lease.unhealthyAfterMilliseconds = max(lease.unhealthyAfterMilliseconds, seconds * 1_000)
+            lease.removedAfterMilliseconds = max(lease.removedAfterMilliseconds, seconds * 1_000)
+        }
+        return lease
     }
 }

@@ -1,0 +1,84 @@
+// Consumers that read everything there is of a namespace, again and again, as Eureka's do.
+
+/// What such consumers may still hold.
+///
+/// One that has not read since an address was withdrawn may use it, if its namespace had it. So there is nothing to keep
+/// by service: a moment for each consumer, and a moment for each address that leaves.
+struct RegistryPollers: Sendable {
+    private struct Poller: Sendable {
+        var last: ContinuousClock.Instant
+        /// The pauses before the last two readings; a client that asks twice in a row has not become a faster one.
+        var pauses: [Duration] = []
+        var reading: UInt64
+
+        /// Whoever has not come back after twice its usual pause has stopped.
+        var patience: Duration {
+            guard let longest = pauses.max() else { return RegistryPollers.longestPatience }
+            let usual = pauses.count < 2 ? max(longest, RegistryPollers.assumedPause) : longest
+            return min(max(usual * 2, .seconds(2)), RegistryPollers.longestPatience)
+        }
+    }
+
+    private struct Withdrawal: Sendable {
+        var reading: UInt64
+        /// A service that had the address, by namespace.
+        var services: [String: ServiceName]
+    }
+
+    /// Consumers beyond these are served and not waited for.
+    static let limit = 20_000
+    /// The pause of a consumer that came twice so far (Eureka: registryFetchIntervalSeconds).
+    static let assumedPause: Duration = .seconds(30)
+    static let longestPatience: Duration = .seconds(90)
+
+    private var pollers: [SubscriberID: [String: Poller]] = [:]
+    private var withdrawals: [String: Withdrawal] = [:]
+    private var count = 0
+    private var reading: UInt64 = 0
+
+    /// A consumer read a namespace. Returns whether that may be what somebody waits for.
+    mutating func polled(_ subscriber: SubscriberID, _ namespace: String, now: ContinuousClock.Instant) -> Bool {
+        reading += 1
+        let old = pollers[subscriber]?[namespace]
+        if old == nil {
+            guard count < Self.limit else { return false }
+            count += 1
+        }
+        let pauses = old.map { Array(($0.pauses + [$0.last.duration(to: now)]).suffix(2)) } ?? []
+        pollers[subscriber, default: [:]][namespace] = Poller(last: now, pauses: pauses, reading: reading)
+        return !withdrawals.isEmpty
+    }
+
+    /// An address is leaving that these services showed.
+    mutating func withdrew(_ address: String, from services: Set<ServiceName>) {
+        reading += 1
+        let byNamespace = Dictionary(services.map { ($0.namespace, $0) }) { first, _ in first }
+        withdrawals[address] = Withdrawal(reading: reading, services: byNamespace)
+    }
+
+    mutating func withdrawalLifted(_ address: String) { withdrawals[address] = nil }
+
+    /// Forgets consumers that stopped. Returns whether there were any.
+    mutating func timePassed(now: ContinuousClock.Instant) -> Bool {
+        let before = count
+        for (subscriber, namespaces) in pollers {
+            let kept = namespaces.filter { $0.value.last.duration(to: now) <= $0.value.patience }
+            count -= namespaces.count - kept.count
+            pollers[subscriber] = kept.isEmpty ? nil : kept
+        }
+        return count < before
+    }
+
+    /// Those that have come twice, and not since the address left.
+    func outstanding(address: String) -> [Outstanding] {
+        guard let withdrawal = withdrawals[address] else { return [] }
+        var result: [Outstanding] = []
+        for (subscriber, namespaces) in pollers {
+            for (namespace, poller) in namespaces where !poller.pauses.isEmpty && poller.reading < withdrawal.reading {
+                guard let service = withdrawal.services[namespace] else { continue }
+                result.append(Outstanding(subscriber: subscriber, service: service, isTold: false))
+            }
+        }
+        return result
+    }
+}

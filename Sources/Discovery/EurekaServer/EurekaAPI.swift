@@ -1,0 +1,218 @@
+// Eureka's REST operations (`com.netflix.eureka.resources`): reads from the view, writes to the catalogue.
+
+import Catalogue
+import Compression
+import Formats
+
+struct EurekaAPI: Sendable {
+    let catalogue: ServiceCatalogue
+    let view: RegistryView
+    let registrations: Registrations
+    let answers = AnswerCache()
+    let counters = EurekaCounters()
+
+    /// How long a reader waits for the first full picture before it is told to come again.
+    static let completenessPatience: Duration = .milliseconds(2_500)
+    /// Answers from this size on are compressed for clients that take it.
+    static let gzipThreshold = 1_024
+
+    init(catalogue: ServiceCatalogue, preservation: SelfPreservation? = nil, clock: EurekaClock = .system) {
+        self.catalogue = catalogue
+        view = RegistryView(catalogue: catalogue, clock: clock)
+        registrations = Registrations(catalogue: catalogue, view: view, preservation: preservation, clock: clock)
+    }
+
+    func answer(_ request: EurekaRequest) async -> EurekaAnswer {
+        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let found = EurekaRoute.parse(parts.first ?? "", defaultNamespace: ServiceName.defaultNamespace)
+        do throws(EurekaProblem) {
+            guard let (namespace, route) = found else { throw .notFound("Eureka has no such path; begin with /eureka/apps") }
+            guard EurekaNames.isNamespace(namespace) else { throw .invalid("\(namespace.prefix(80)) is no namespace") }
+            let call = EurekaCall(
+                namespace: namespace, route: route, request: request, query: parts.count > 1 ? parts[1] : "")
+            let answer = try await perform(call)
+            counters.answered(call, status: answer.status)
+            return answer
+        } catch {
+            counters.refused(status: error.status)
+            return .text(error.description, status: error.status)
+        }
+    }
+
+    private func perform(_ call: EurekaCall) async throws(EurekaProblem) -> EurekaAnswer {
+        switch (call.request.method, call.route) {
+        case ("GET", .metrics): return metrics()
+        case ("GET", .apps): return try await all(call, isDelta: false)
+        case ("GET", .delta): return try await all(call, isDelta: true)
+        case ("GET", .app(let app)): return try await application(app, call)
+        case ("GET", .instance(let app, let id)): return try await instance(id, of: app, call)
+        case ("GET", .anyInstance(let id)): return try await anyInstance(id, call)
+        case ("GET", .vip(let vip)): return try await lookUp(vip, call, by: \.vipAddress)
+        case ("GET", .secureVip(let vip)): return try await lookUp(vip, call, by: \.secureVipAddress)
+        case ("POST", .app(let app)): return try register(app, call)
+        case ("PUT", .instance(let app, let id)): return try beat(call.key(app, id), call)
+        case ("DELETE", .instance(let app, let id)): return try cancel(call.key(app, id))
+        case ("PUT", .status(let app, let id)): return try override(call.key(app, id), call)
+        case ("DELETE", .status(let app, let id)): return try removeOverride(call.key(app, id), call)
+        case ("PUT", .metadata(let app, let id)): return try changeMetadata(call.key(app, id), call)
+        case ("POST", .replication): return try replicate(call)
+        case (let method, _): throw .notAllowed(method: method)
+        }
+    }
+
+    private func metrics() -> EurekaAnswer {
+        EurekaAnswer(
+            contentType: "text/plain; version=0.0.4; charset=utf-8",
+            body: Array(counters.text(view.size, registrations.count, registrations.isPreserving).utf8))
+    }
+
+    // MARK: Readers
+
+    private func waitUntilComplete() async throws(EurekaProblem) {
+        guard await catalogue.isComplete(within: Self.completenessPatience) else { throw .starting }
+    }
+
+    /// The whole registry of a namespace, or what changed in it lately. The regions that a client names are those of
+    /// other data centres, of which there are none.
+    private func all(_ call: EurekaCall, isDelta: Bool) async throws(EurekaProblem) -> EurekaAnswer {
+        try await waitUntilComplete()
+        // Before the view is read: what the caller is taken to know is never newer than what it is told.
+        catalogue.pollEverything(call.subscriber, in: call.namespace)
+        let now = registrations.now().instant
+        let (version, key) = view.read(call.namespace) { machine in
+            (machine.version, AnswerCache.Key(namespace: call.namespace, isDelta: isDelta, form: call.request.form))
+        }
+        if let body = answers.body(key, version: version, gzip: call.request.acceptsGzip) {
+            return call.answer(body.bytes, isGzip: body.isGzip)
+        }
+        let listing = view.read(call.namespace) { isDelta ? Listing(delta: $0, now: now) : Listing(full: $0) }
+        let bytes = RegistryWriter.bytes(source(listing, call.namespace), call.request.form)
+        let body = answers.keep(bytes, key, version: listing.version, gzip: call.request.acceptsGzip)
+        return call.answer(body.bytes, isGzip: body.isGzip)
+    }
+
+    private func application(_ app: String, _ call: EurekaCall) async throws(EurekaProblem) -> EurekaAnswer {
+        try await waitUntilComplete()
+        for service in view.read(call.namespace, { $0.services(of: app) }) {
+            _ = catalogue.poll(call.subscriber, service)
+        }
+        let entries = view.read(call.namespace) { $0.entries(of: app) }
+        guard !entries.isEmpty else { throw .notFound("there is no application \(app)") }
+        let instances = entries.map { info($0.entry, call.namespace) }
+        return call.compressed(RegistryWriter.bytes(application: app, instances, call.request.form))
+    }
+
+    private func instance(
+        _ id: String, of app: String, _ call: EurekaCall
+    ) async throws(EurekaProblem) -> EurekaAnswer {
+        try await waitUntilComplete()
+        guard let entry = view.read(call.namespace, { $0.entry(id, of: app) }) else {
+            throw .notFound("\(app) has no instance \(id)")
+        }
+        return call.compressed(RegistryWriter.bytes(info(entry, call.namespace), call.request.form))
+    }
+
+    private func anyInstance(_ id: String, _ call: EurekaCall) async throws(EurekaProblem) -> EurekaAnswer {
+        try await waitUntilComplete()
+        let entry = view.read(call.namespace) { machine in
+            machine.names.lazy.compactMap { machine.entry(id, of: $0) }.first
+        }
+        guard let entry else { throw .notFound("there is no instance \(id)") }
+        return call.compressed(RegistryWriter.bytes(info(entry, call.namespace), call.request.form))
+    }
+
+    /// The instances that have this virtual address, by application; none is no error.
+    private func lookUp(
+        _ vip: String, _ call: EurekaCall, by address: KeyPath<InstanceInfo, String?> & Sendable
+    ) async throws(EurekaProblem) -> EurekaAnswer {
+        try await waitUntilComplete()
+        let wanted = vip.lowercased()
+        func find() -> Listing {
+            var listing = view.read(call.namespace) { Listing(full: $0) }
+            for (app, entries) in listing.entries {
+                let found = entries.filter { entry in
+                    let names = info(entry, call.namespace)[keyPath: address] ?? ""
+                    return names.lowercased().split(separator: ",").contains { $0 == wanted }
+                }
+                listing.entries[app] = found.isEmpty ? nil : found
+            }
+            listing.names = listing.entries.keys.sorted()
+            listing.hashCode = RegistryViewMachine.hashCode(of: listing.entries.values.lazy.joined().map(\.status))
+            return listing
+        }
+        // Found first and read afterwards, so that what the caller is taken to know is never newer than its answer.
+        for service in Set(find().entries.values.lazy.joined().map(\.service)) {
+            _ = catalogue.poll(call.subscriber, service)
+        }
+        return call.compressed(RegistryWriter.bytes(source(find(), call.namespace), call.request.form))
+    }
+
+    private func source(_ listing: Listing, _ namespace: String) -> ApplicationSource {
+        ApplicationSource(
+            version: listing.isDelta ? listing.version : 1, hashCode: listing.hashCode, names: listing.names
+        ) { name in (listing.entries[name] ?? []).map { info($0, namespace) } }
+    }
+
+    private func info(_ entry: RegistryViewMachine.Entry, _ namespace: String) -> InstanceInfo {
+        var info = InstanceInfo(entry.instance, of: entry.service, updated: entry.updated)
+        info.action = entry.action
+        let key = RegistrationKey(namespace: namespace, app: info.app, id: info.id)
+        if let beat = registrations.lastBeat(key) { info.lease.lastRenewal = beat }
+        return info
+    }
+}
+
+/// What an answer shows of a namespace, taken from one state.
+struct Listing: Sendable {
+    var version: UInt64
+    var isDelta: Bool
+    var hashCode: String
+    var names: [String]
+    var entries: [String: [RegistryViewMachine.Entry]]
+
+    init(full machine: RegistryViewMachine) {
+        version = machine.version
+        isDelta = false
+        hashCode = machine.hashCode
+        names = machine.names
+        entries = Dictionary(uniqueKeysWithValues: names.map { ($0, machine.entries(of: $0).map(\.entry)) })
+    }
+
+    init(delta machine: RegistryViewMachine, now: ContinuousClock.Instant) {
+        version = machine.version
+        isDelta = true
+        hashCode = machine.hashCode
+        entries = machine.delta(now: now).mapValues { $0.map(\.entry) }
+        names = entries.keys.sorted()
+    }
+}
+
+/// One request with what its path says.
+struct EurekaCall: Sendable {
+    var namespace: String
+    var route: EurekaRoute
+    var request: EurekaRequest
+    var query: Substring
+
+    /// A caller is known by what it says of itself; processes that say the same count as one.
+    var subscriber: SubscriberID { SubscriberID("eureka/\(request.peer)/\(request.identity)") }
+
+    var parameters: [(name: String, value: String)] { PercentText.parameters(query) }
+
+    func parameter(_ name: String) -> String? { parameters.first { $0.name == name }?.value }
+
+    func key(_ app: String, _ id: String) -> RegistrationKey {
+        RegistrationKey(namespace: namespace, app: app, id: id)
+    }
+
+    func answer(_ body: [UInt8], isGzip: Bool) -> EurekaAnswer {
+        EurekaAnswer(contentType: request.form.contentType, body: body, isGzip: isGzip)
+    }
+
+    func compressed(_ body: [UInt8]) -> EurekaAnswer {
+        guard request.acceptsGzip, body.count >= EurekaAPI.gzipThreshold, let small = Deflate.gzip(body) else {
+            return answer(body, isGzip: false)
+        }
+        return answer(small, isGzip: true)
+    }
+}

@@ -1,0 +1,121 @@
+// A request as it came, whoever carried it, and what it asks for.
+
+import Formats
+
+struct EurekaRequest: Sendable {
+    var method: String
+    /// As sent, with the query: `/eureka/apps/ORDERS?regions=a`.
+    var target: String
+    var accept = ""
+    var contentType = ""
+    /// Whether the body is sent as something that has to be undone first.
+    var contentEncoding = ""
+    var acceptsGzip = false
+    /// `X-Eureka-Accept`.
+    var eurekaAccept = ""
+    /// `x-netflix-discovery-replication: true`, from a peer.
+    var isReplication = false
+    /// What the caller says of itself (`DiscoveryIdentity-Id` and the like, and its program).
+    var identity = ""
+    /// The caller's IP address.
+    var peer = ""
+    var body: [UInt8] = []
+
+    /// Netflix looks for the word anywhere in the header; without it the answer is XML.
+    var form: AnswerForm { AnswerForm(isJSON: accept.contains("json"), isCompact: eurekaAccept == "compact") }
+}
+
+struct EurekaAnswer: Sendable, Equatable {
+    var status = 200
+    var contentType: String?
+    var body: [UInt8] = []
+    var isGzip = false
+
+    static func text(_ text: String, status: Int) -> EurekaAnswer {
+        EurekaAnswer(status: status, contentType: "text/plain;charset=UTF-8", body: Array(text.utf8))
+    }
+
+    static func empty(_ status: Int) -> EurekaAnswer { EurekaAnswer(status: status) }
+}
+
+/// What a path means, below `/eureka` or `/eureka/v2`, with or without `/namespaces/NAME`, a slash at the end, or several.
+enum EurekaRoute: Hashable, Sendable {
+    case apps
+    case delta
+    case app(String)
+    case instance(app: String, id: String)
+    case status(app: String, id: String)
+    case metadata(app: String, id: String)
+    case anyInstance(id: String)
+    case vip(String)
+    case secureVip(String)
+    case replication
+    case metrics
+
+    /// Nil for what Eureka does not have. The namespace is the default one unless the path names one.
+    static func parse(_ path: Substring, defaultNamespace: String) -> (namespace: String, route: EurekaRoute)? {
+        var parts = path.split(separator: "/").map { PercentText.decoded($0, plusIsSpace: false) }[...]
+        if parts.elementsEqual(["metrics"]) { return (defaultNamespace, .metrics) }
+        guard parts.popFirst() == "eureka" else { return nil }
+        if parts.first == "v2" || parts.first == "v1" { parts.removeFirst() }
+        var namespace = defaultNamespace
+        if parts.first == "namespaces", parts.count > 1 {
+            parts.removeFirst()
+            namespace = parts.removeFirst()
+        }
+        return route(Array(parts)).map { (namespace, $0) }
+    }
+
+    private static func route(_ parts: [String]) -> EurekaRoute? {
+        switch (parts.first, parts.count) {
+        case ("apps", 1): .apps
+        case ("apps", 2): parts[1] == "delta" ? .delta : .app(parts[1].uppercased())
+        case ("apps", 3): .instance(app: parts[1].uppercased(), id: parts[2])
+        case ("apps", 4) where parts[3] == "status": .status(app: parts[1].uppercased(), id: parts[2])
+        case ("apps", 4) where parts[3] == "metadata": .metadata(app: parts[1].uppercased(), id: parts[2])
+        case ("instances", 2): .anyInstance(id: parts[1])
+        case ("vips", 2): .vip(parts[1])
+        case ("svips", 2): .secureVip(parts[1])
+        case ("peerreplication", 2) where parts[1] == "batch": .replication
+        default: nil
+        }
+    }
+}
+
+/// Percent-encoded text.
+enum PercentText {
+    /// Parameters of one query that are read.
+    static let parameterLimit = 256
+
+    /// The parameters of a query in their order.
+    static func parameters(_ query: Substring) -> [(name: String, value: String)] {
+        query.split(separator: "&").prefix(parameterLimit).map { pair in
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            return (
+                decoded(parts.first ?? "", plusIsSpace: true),
+                parts.count > 1 ? decoded(parts[1], plusIsSpace: true) : ""
+            )
+        }
+    }
+
+    /// What is no escape stays as it is.
+    static func decoded(_ text: Substring, plusIsSpace: Bool) -> String {
+        var result: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), let high = rest.first.flatMap(digit),
+                let low = rest.dropFirst().first.flatMap(digit)
+            {
+                result.append(high << 4 | low)
+                rest = rest.dropFirst(2)
+            } else {
+                result.append(byte == UInt8(ascii: "+") && plusIsSpace ? UInt8(ascii: " ") : byte)
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    private static func digit(_ byte: UInt8) -> UInt8? {
+        Character(Unicode.Scalar(byte)).hexDigitValue.map { UInt8($0) }
+    }
+}

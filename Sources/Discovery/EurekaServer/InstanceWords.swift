@@ -1,0 +1,128 @@
+// An instance on its way between Eureka and the catalogue: raw words in, rendered out.
+
+import Catalogue
+import Formats
+import Frameworks
+
+extension InstanceInfo {
+    /// The key of metadata by which Spring Cloud's load balancer weighs instances (`MetadataWeightFunction`).
+    static let weightKey = "weight"
+    /// The key of metadata by which clients tell zones apart.
+    static let zoneKey = "zone"
+    static let plainPortName = "http"
+    static let securePortName = "https"
+
+    // MARK: To the catalogue
+
+    /// The record that the catalogue keeps. What only Eureka understands goes into its words.
+    var record: Instance {
+        var ports: [String: Int] = [:]
+        if port.isEnabled { ports[Self.plainPortName] = port.number }
+        if securePort.isEnabled { ports[Self.securePortName] = securePort.number }
+        let weight = metadata[Self.weightKey].flatMap { Double($0) } ?? 1
+        return Instance(
+            id: id, address: ipAddress, port: mainPort, ports: ports, weight: (0...10_000).contains(weight) ? weight : 1,
+            isHealthy: status == .up || status == .outOfService, isEnabled: status != .outOfService,
+            metadata: metadata, words: words.text,
+            lifetime: .lease(.eureka(renewalSeconds: lease.renewalSeconds, durationSeconds: lease.durationSeconds)),
+            origin: .eureka)
+    }
+
+    /// What the other fields of a record cannot say, in the members of Eureka's own JSON.
+    private var words: JSON {
+        var tree: JSON = [
+            "hostName": .string(hostName), "app": .string(app), "ipAddr": .string(ipAddress),
+            "status": .string(status.rawValue),
+            "port": ["$": JSON(port.number), "@enabled": .bool(port.isEnabled)],
+            "securePort": ["$": JSON(securePort.number), "@enabled": .bool(securePort.isEnabled)],
+            "leaseInfo": [
+                "renewalIntervalInSecs": JSON(lease.renewalSeconds), "durationInSecs": JSON(lease.durationSeconds),
+                "registrationTimestamp": .integer(lease.registered), "serviceUpTimestamp": .integer(lease.serviceUp),
+            ],
+            "lastDirtyTimestamp": .integer(lastDirty),
+        ]
+        tree["dataCenterInfo"] = ["name": .string(dataCenter.name)]
+        if !dataCenter.metadata.isEmpty { tree["dataCenterInfo", "metadata"] = JSON(stringMap: dataCenter.metadata) }
+        if overriddenStatus != .unknown { tree["overriddenStatus"] = .string(overriddenStatus.rawValue) }
+        if countryID != 1 { tree["countryId"] = JSON(countryID) }
+        if isCoordinatingDiscoveryServer { tree["isCoordinatingDiscoveryServer"] = true }
+        let texts = [
+            ("sid", sid), ("appGroupName", appGroup), ("homePageUrl", homePageURL), ("statusPageUrl", statusPageURL),
+            ("healthCheckUrl", healthCheckURL), ("secureHealthCheckUrl", secureHealthCheckURL),
+            ("vipAddress", vipAddress), ("secureVipAddress", secureVipAddress), ("asgName", asgName),
+        ]
+        for (key, text) in texts { if let text { tree[key] = .string(text) } }
+        return tree
+    }
+
+    // MARK: From the catalogue
+
+    /// What an Eureka client once said, from its record. Nil for records of other worlds and for those whose words are
+    /// not kept.
+    init?(record: Instance) {
+        guard record.origin == .eureka, !record.isImplied, !record.words.isEmpty,
+            var tree = try? JSON(parsing: record.words), tree.object != nil
+        else { return nil }
+        tree["instanceId"] = .string(record.id)
+        guard let info = try? InstanceInfo(tree: tree, now: 0) else { return nil }
+        self = info
+        metadata = record.metadata
+        lease.registered = Int64(tree["leaseInfo", "registrationTimestamp"]?.integer ?? 0)
+        lease.serviceUp = Int64(tree["leaseInfo", "serviceUpTimestamp"]?.integer ?? 0)
+        lease.lastRenewal = lease.registered
+    }
+
+    /// An instance as Eureka shows it, whoever declared it. `updated` is when it began to look so.
+    init(_ instance: Instance, of service: ServiceName, updated: Int64) {
+        if let own = InstanceInfo(record: instance) {
+            self = own
+            // Its own word counts, unless another world knows that it takes no calls.
+            let shown = Self.status(of: instance)
+            if status == .up, shown != .up { status = shown }
+        } else {
+            self.init(foreign: instance, of: service, updated: updated)
+        }
+        lastUpdated = updated
+    }
+
+    private init(foreign instance: Instance, of service: ServiceName, updated: Int64) {
+        let vip = EurekaNames.vipAddress(of: service)
+        // Consumers dial the host name, and an instance of another world is known by its address.
+        self.init(
+            id: Self.foreignID(instance, vip), hostName: instance.address, app: EurekaNames.app(of: service),
+            ipAddress: instance.address)
+        status = Self.status(of: instance)
+        port = InstancePort(number: instance.port, isEnabled: true)
+        let secure = instance.ports[Self.securePortName]
+        securePort = InstancePort(number: secure ?? Self.defaultSecurePort, isEnabled: secure != nil)
+        metadata = instance.metadata
+        if instance.weight != 1, metadata[Self.weightKey] == nil {
+            // Spring reads whole numbers only.
+            metadata[Self.weightKey] = String(Int(instance.weight.rounded(.up)))
+        }
+        if instance.cluster != Self.defaultCluster, metadata[Self.zoneKey] == nil {
+            metadata[Self.zoneKey] = instance.cluster
+        }
+        let host = instance.address.contains(":") ? "[\(instance.address)]" : instance.address
+        homePageURL = "http://\(host):\(instance.port)/"
+        vipAddress = vip
+        secureVipAddress = vip
+        lease.registered = updated
+        lease.lastRenewal = updated
+        lease.serviceUp = updated
+        lastDirty = updated
+    }
+
+    private static let defaultCluster = "DEFAULT"
+
+    /// The id that an instance of another world has here: `address:name:port`, as Spring makes them.
+    private static func foreignID(_ instance: Instance, _ vip: String) -> String {
+        let id = "\(instance.address):\(vip):\(instance.port)"
+        return instance.cluster == defaultCluster ? id : id + ":" + instance.cluster
+    }
+
+    private static func status(of instance: Instance) -> InstanceStatus {
+        if !instance.isEnabled || instance.weight <= 0 { return .outOfService }
+        return instance.isHealthy ? .up : .down
+    }
+}

@@ -1,0 +1,204 @@
+// What Eureka clients of one namespace see: applications, their hash, and the changes of the last minutes.
+
+import Catalogue
+
+/// A moment by both clocks: one that only grows, and the time of day in milliseconds since 1970.
+struct Moment: Sendable {
+    var instant: ContinuousClock.Instant
+    var milliseconds: Int64
+}
+
+/// The registry as one versioned state, from which both full lists and deltas are read, so that they always agree.
+///
+/// Whoever applies a delta to the state of at most `deltaWindow` ago has this state; whoever is further behind sees by
+/// the hash that something is missing and fetches it all, as Eureka clients do.
+struct RegistryViewMachine: Sendable {
+    /// How an instance looks now, or looked before it went.
+    struct Entry: Sendable {
+        var instance: Instance
+        var service: ServiceName
+        var status: InstanceStatus
+        var action: ActionType
+        /// Which change made it look so.
+        var change: UInt64
+        var updated: Int64
+    }
+
+    /// What a service gives to one application.
+    struct Contribution: Sendable, Hashable {
+        var app: String
+        var id: String
+        var instance: Instance
+    }
+
+    private struct Place: Hashable {
+        var app: String
+        var id: String
+    }
+
+    private struct Change {
+        var number: UInt64
+        var place: Place
+        var at: ContinuousClock.Instant
+    }
+
+    /// Changes stay in deltas for so long (Netflix: retentionTimeInMSInDeltaQueue).
+    static let deltaWindow: Duration = .seconds(180)
+    /// Changes beyond these are forgotten early; clients that miss them fetch it all.
+    static let deltaLimit = 50_000
+
+    /// Grows with every change that can be seen.
+    private(set) var version: UInt64
+    private var apps: [String: [String: Entry]] = [:]
+    private var contributions: [ServiceName: [String: [String: Instance]]] = [:]
+    private var services: [String: Set<ServiceName>] = [:]
+    private var counts: [InstanceStatus: Int] = [:]
+    /// Oldest first; one that a later change of the same place overtook stays until its time and is passed over.
+    private var changes: [Change] = []
+    private var firstChange = 0
+    private var gone: [Place: Entry] = [:]
+
+    init(firstVersion: UInt64 = 0) { version = firstVersion }
+
+    // MARK: Inputs
+
+    /// These are all the instances of a service.
+    mutating func changed(_ service: ServiceName, _ given: [Contribution], now: Moment) {
+        var fresh: [String: [String: Instance]] = [:]
+        for one in given { fresh[one.app, default: [:]][one.id] = one.instance }
+        let old = contributions.updateValue(fresh, forKey: service) ?? [:]
+        if fresh.isEmpty { contributions[service] = nil }
+        for app in Set(old.keys).union(fresh.keys) {
+            if fresh[app] == nil {
+                services[app]?.remove(service)
+                if services[app]?.isEmpty == true { services[app] = nil }
+            } else {
+                services[app, default: []].insert(service)
+            }
+            if old[app] != fresh[app] { refresh(app, now: now) }
+        }
+        forget(now: now.instant)
+    }
+
+    /// Time passed: old changes leave the delta.
+    mutating func timePassed(now: ContinuousClock.Instant) { forget(now: now) }
+
+    // MARK: Reading
+
+    /// `DOWN_1_UP_3_`, empty without instances (`Applications#getReconcileHashCode`).
+    var hashCode: String { Self.hashCode(counts) }
+
+    static func hashCode(of statuses: some Sequence<InstanceStatus>) -> String {
+        hashCode(statuses.reduce(into: [:]) { $0[$1, default: 0] += 1 })
+    }
+
+    private static func hashCode(_ counts: [InstanceStatus: Int]) -> String {
+        counts.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map { "\($0.key.rawValue)_\($0.value)_" }.joined()
+    }
+
+    /// Whether there is nothing to see and nobody to tell of what there was.
+    var isIdle: Bool { apps.isEmpty && firstChange == changes.count }
+
+    /// The names of the applications, sorted.
+    var names: [String] { apps.keys.sorted() }
+
+    var instanceCount: Int { counts.values.reduce(0, +) }
+
+    var serviceNames: some Sequence<ServiceName> { contributions.keys }
+
+    /// The instances of an application in the order of their ids; empty when there is none.
+    func entries(of app: String) -> [(id: String, entry: Entry)] {
+        (apps[app] ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+
+    func entry(_ id: String, of app: String) -> Entry? { apps[app]?[id] }
+
+    /// The services that an application's instances come from.
+    func services(of app: String) -> Set<ServiceName> { services[app] ?? [] }
+
+    /// What changed within the window, each place once as it is now, by application.
+    func delta(now: ContinuousClock.Instant) -> [String: [(id: String, entry: Entry)]] {
+        var result: [String: [(id: String, entry: Entry)]] = [:]
+        for change in changes[firstChange...] where change.at.duration(to: now) <= Self.deltaWindow {
+            guard let entry = apps[change.place.app]?[change.place.id] ?? gone[change.place],
+                entry.change == change.number
+            else { continue }
+            result[change.place.app, default: []].append((change.place.id, entry))
+        }
+        return result
+    }
+
+    // MARK: Inside
+
+    /// Brings an application in line with what its services give.
+    private mutating func refresh(_ app: String, now: Moment) {
+        let wanted = union(of: app)
+        let present = apps[app] ?? [:]
+        for (id, entry) in present where wanted[id] == nil {
+            record(Place(app: app, id: id), entry, .deleted, now)
+        }
+        for (id, (service, instance)) in wanted {
+            if let entry = present[id], entry.instance == instance { continue }
+            let entry = Entry(
+                instance: instance, service: service, status: InstanceInfo(instance, of: service, updated: 0).status,
+                action: .added, change: 0, updated: 0)
+            record(Place(app: app, id: id), entry, present[id] == nil ? .added : .modified, now)
+        }
+    }
+
+    /// One instance for each address and port; one that registered in Eureka goes before the same one from elsewhere.
+    private func union(of app: String) -> [String: (ServiceName, Instance)] {
+        var best: [String: (id: String, service: ServiceName, instance: Instance)] = [:]
+        for service in (services[app] ?? []).sorted() {
+            for (id, instance) in contributions[service]?[app] ?? [:] {
+                let place = "\(instance.address) \(instance.port)"
+                if let other = best[place], Self.rank(other.instance, other.id) <= Self.rank(instance, id) { continue }
+                best[place] = (id, service, instance)
+            }
+        }
+        var result: [String: (ServiceName, Instance)] = [:]
+        for one in best.values.sorted(by: { ($0.service, $0.instance.port) < ($1.service, $1.instance.port) })
+        where result[one.id] == nil {
+            result[one.id] = (one.service, one.instance)
+        }
+        return result
+    }
+
+    private static func rank(_ instance: Instance, _ id: String) -> (Int, String) {
+        (instance.origin == .eureka && !instance.isImplied ? 0 : 1, id)
+    }
+
+    private mutating func record(_ place: Place, _ entry: Entry, _ action: ActionType, _ now: Moment) {
+        version += 1
+        var entry = entry
+        entry.action = action
+        entry.change = version
+        entry.updated = now.milliseconds
+        if let old = apps[place.app]?[place.id] { counts[old.status, default: 0] -= 1 }
+        if action == .deleted {
+            apps[place.app]?[place.id] = nil
+            if apps[place.app]?.isEmpty == true { apps[place.app] = nil }
+            gone[place] = entry
+        } else {
+            apps[place.app, default: [:]][place.id] = entry
+            counts[entry.status, default: 0] += 1
+            gone[place] = nil
+        }
+        changes.append(Change(number: version, place: place, at: now.instant))
+    }
+
+    private mutating func forget(now: ContinuousClock.Instant) {
+        while firstChange < changes.count {
+            let change = changes[firstChange]
+            let isOld = change.at.duration(to: now) > Self.deltaWindow
+            guard isOld || changes.count - firstChange > Self.deltaLimit else { break }
+            if gone[change.place]?.change == change.number { gone[change.place] = nil }
+            firstChange += 1
+        }
+        // The array is let go of in halves, so that each change is moved a bounded number of times.
+        if firstChange > 1024, firstChange * 2 > changes.count {
+            changes.removeFirst(firstChange)
+            firstChange = 0
+        }
+    }
+}
