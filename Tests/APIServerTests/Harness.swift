@@ -65,13 +65,13 @@ final class Server: Sendable {
     let hub: Hub
     let api: KubernetesAPI
 
-    init(limits: APILimits = .init(), watches: WatchLimits = .init()) async throws {
+    init(limits: APILimits = .init(), watches: WatchLimits = .init(), isBootstrapped: Bool = true) async throws {
         var logger = Logger(label: "test")
         logger.logLevel = .error
         store = try Store.open(at: directory.path + "/store", logger: logger)
         hub = Hub(store: store, limits: watches)
         api = try KubernetesAPI(store: store, hub: hub, nodeAccess: SpeakingNode(), limits: limits, logger: logger)
-        try await api.bootstrap(endpointAddress: "127.0.0.1", port: 6443)
+        if isBootstrapped { try await api.bootstrap(endpointAddress: "127.0.0.1", port: 6443) }
     }
 
     deinit {
@@ -153,6 +153,25 @@ final class Server: Sendable {
         func word() async throws -> String {
             guard let line = try await next() else { return "END" }
             return "\(line["type"]?.string ?? "") \(line["object", "metadata", "name"]?.string ?? "")"
+        }
+    }
+}
+
+extension Server {
+    /// Runs `body` while the server listens on a port of the loopback, over TLS with these credentials.
+    func listening(_ body: @escaping @Sendable (Credentials, Int) async throws -> Void) async throws {
+        let credentials = try Credentials.open(
+            at: directory.path + "/pki", now: APIEnvironment.system.now().secondsSinceEpoch)
+        var logger = Logger(label: "test")
+        logger.logLevel = .error
+        let listener = try APIListener(api: api, credentials: credentials, host: "127.0.0.1", port: 0, logger: logger)
+        let (ports, port) = AsyncStream<Int>.makeStream(bufferingPolicy: .bufferingNewest(1))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await listener.run { port.yield($0) } }
+            var iterator = ports.makeAsyncIterator()
+            guard let bound = await iterator.next() else { return }
+            try await body(credentials, bound)
+            group.cancelAll()
         }
     }
 }

@@ -174,24 +174,13 @@ struct Kubectl: Sendable {
         var watches = WatchLimits()
         watches.cursors = cursors
         let server = try await Server(watches: watches)
-        let credentials = try Credentials.open(
-            at: server.directory.path + "/pki", now: APIEnvironment.system.now().secondsSinceEpoch)
-        var logger = Logger(label: "test")
-        logger.logLevel = .error
-        let listener = try APIListener(
-            api: server.api, credentials: credentials, host: "127.0.0.1", port: 0, logger: logger)
-        let (ports, port) = AsyncStream<Int>.makeStream(bufferingPolicy: .bufferingNewest(1))
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await listener.run { port.yield($0) } }
-            var iterator = ports.makeAsyncIterator()
-            guard let bound = await iterator.next() else { return }
+        try await server.listening { credentials, port in
             let kubectl = Kubectl(directory: server.directory.path)
             kubectl.write("ca.crt", credentials.authorityPEM)
             kubectl.write("admin.crt", credentials.admin.certificatePEM)
             kubectl.write("admin.key", credentials.admin.keyPEM)
-            kubectl.write("config", configuration(server.directory.path, bound))
+            kubectl.write("config", configuration(server.directory.path, port))
             try await body(kubectl)
-            group.cancelAll()
         }
     }
 
@@ -215,7 +204,7 @@ struct Kubectl: Sendable {
         close(descriptor)
     }
 
-    private func read(_ name: String) -> String {
+    func read(_ name: String) -> String {
         let descriptor = open(directory + "/" + name, O_RDONLY)
         defer { close(descriptor) }
         var bytes: [UInt8] = []

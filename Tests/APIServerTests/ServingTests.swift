@@ -24,7 +24,8 @@ import Testing
         #expect(text(await server.raw(.get, "/healthz/store")) == "ok")
         #expect(await server.raw(.get, "/livez/none").response.status.code == 404)
         #expect(
-            text(await server.raw(.get, "/readyz?verbose")) == "[+]ping ok\n[+]store ok\nreadyz check passed\n")
+            text(await server.raw(.get, "/readyz?verbose"))
+                == "[+]ping ok\n[+]store ok\n[+]bootstrap ok\nreadyz check passed\n")
         #expect(
             text(await server.raw(.get, "/livez?verbose&exclude=store&exclude=b&exclude=a"))
                 == "[+]ping ok\n[+]store excluded: ok\n"
@@ -35,6 +36,19 @@ import Testing
         #expect(text(failed) == "[+]ping ok\n[-]store failed: reason withheld\nlivez check failed\n")
         #expect(await server.raw(.get, "/livez?exclude=store").response.status.code == 200)
         #expect(text(await server.raw(.get, "/livez/store")).hasPrefix("internal server error: "))
+    }
+
+    @Test func aServerIsReadyWhenItsFirstObjectsAreThere() async throws {
+        let server = try await Server(isBootstrapped: false)
+        #expect(text(await server.raw(.get, "/livez")) == "ok")
+        #expect(await server.raw(.get, "/livez/bootstrap").response.status.code == 404)
+        for path in ["/readyz", "/healthz", "/readyz/bootstrap"] {
+            #expect(await server.raw(.get, path).response.status.code == 500)
+        }
+        try await server.api.bootstrap(endpointAddress: "127.0.0.1", port: 6443)
+        for path in ["/readyz", "/healthz", "/readyz/bootstrap"] {
+            #expect(text(await server.raw(.get, path)) == "ok")
+        }
     }
 
     @Test(

@@ -8,8 +8,7 @@ extension KubernetesAPI {
     package static let firstNamespaces = ["default", "kube-node-lease", "kube-public", "kube-system"]
 
     /// Creates what is missing of the first objects and makes the endpoints of the `kubernetes` Service say where the
-    /// API
-    /// listens. To be called once at start, before anything else writes.
+    /// API listens; `/readyz` fails until it has returned. To be called once at start, before anything else writes.
     package func bootstrap(endpointAddress: String, port: Int) async throws {
         for name in Self.firstNamespaces {
             try await ensure(Object(.namespaces, name: name), of: .namespaces)
@@ -26,6 +25,7 @@ extension KubernetesAPI {
         try await ensureEndpoints(address: endpointAddress, port: port)
         // Definitions that were to go when the program ended go now.
         try await settleDefinitions()
+        bootstrapped.open()
     }
 
     private func ensureEndpoints(address: String, port: Int) async throws {

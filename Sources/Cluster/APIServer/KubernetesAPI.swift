@@ -7,6 +7,7 @@ import Logging
 import Objects
 import Storage
 import Synchronization
+import Timing
 import Watching
 
 /// The API server's core: authenticated requests in, answers out.
@@ -25,6 +26,8 @@ package final class KubernetesAPI: Sendable {
     let logger: Logger
     let traffic = Mutex(TrafficMachine())
     let startTime: Timestamp
+    /// Opens when the first objects are there.
+    let bootstrapped = Gate()
 
     /// Reads the stored Services to know which addresses are taken, and the roles. Without an authenticator no tokens are
     /// issued and pods are not given service accounts.

@@ -49,7 +49,7 @@ package struct ControlLoops: Sendable {
             for informer in caches.all { try await informer.waitUntilSynced() }
             for queue in queues { group.addTask { await queue.run() } }
             group.addTask { await garbage.run() }
-            try await volumes.ensureClass()
+            volumeQueue.enqueue(.defaultClass)
             group.addTask { await volumeQueue.run() }
             try await group.waitForAll()
         }

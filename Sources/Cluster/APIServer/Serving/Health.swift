@@ -10,18 +10,25 @@ enum HealthCheck: String, Sendable, CaseIterable {
     case ping
     /// The store takes writes.
     case store
+    /// The first objects are there: namespaces, roles, the Service of the API itself.
+    case bootstrap
+
+    /// What is looked at: a server that is still starting is alive.
+    static func all(of endpoint: String) -> [HealthCheck] {
+        endpoint == "livez" ? [.ping, .store] : allCases
+    }
 }
 
 extension KubernetesAPI {
     /// Answers `/livez` and the like, or one check of it.
     func health(_ endpoint: String, only name: String?, _ query: Query) async -> APIAnswer {
         if let name {
-            guard let check = HealthCheck(rawValue: name) else { return .missingPath }
+            guard let check = HealthCheck(rawValue: name), HealthCheck.all(of: endpoint).contains(check) else { return .missingPath }
             guard let fault = await fault(of: check) else { return HealthReport.answer("ok", code: 200) }
             return HealthReport.answer("internal server error: \(fault)\n", code: 500)
         }
         var report = HealthReport(endpoint: endpoint, excluded: query.all("exclude"))
-        for check in HealthCheck.allCases {
+        for check in HealthCheck.all(of: endpoint) {
             if report.excludes(check) { continue }
             report.checked(check, isWell: await fault(of: check) == nil)
         }
@@ -32,6 +39,7 @@ extension KubernetesAPI {
         switch check {
         case .ping: return nil
         case .store: return await records.refusal()?.message
+        case .bootstrap: return bootstrapped.isOpen ? nil : "the first objects are still being made"
         }
     }
 }

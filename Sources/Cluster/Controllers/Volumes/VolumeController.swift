@@ -21,6 +21,7 @@ package struct VolumeController: Sendable {
     enum Key: Hashable, Sendable {
         case claim(ObjectKey)
         case volume(String)
+        case defaultClass
     }
 
     static let className = "local-path"
@@ -68,7 +69,7 @@ package struct VolumeController: Sendable {
     }
 
     /// Makes the class `local-path` when there is no class at all, so that claims work from the first minute.
-    func ensureClass() async throws {
+    private func ensureClass() async throws {
         guard store != nil, classes.list().isEmpty else { return }
         var storage = Object(.storageClasses, name: Self.className)
         storage.annotations = [VolumeMark.defaultClass: "true"]
@@ -84,6 +85,7 @@ package struct VolumeController: Sendable {
 
     func reconcile(_ key: Key) async throws -> Outcome {
         switch key {
+        case .defaultClass: try await ensureClass()
         case .claim(let key):
             guard let claim = claims.get(key) else { return .done }
             let users = pods.list(namespace: key.namespace).filter { !$0.isPodFinished }
