@@ -44,6 +44,12 @@ extension AsyncParsableCommand {
         } catch let problem as Problem {
             Terminal.note("mangrove: \(problem.message)")
             throw ExitCode(ExitCodes.failure)
+        } catch let exit as ExitCode {
+            throw exit
+        } catch {
+            // Whatever gets here has lost what it is about: name at least what was being done.
+            Terminal.note("mangrove: \(Self.configuration.commandName ?? "the command") failed: \(error)")
+            throw ExitCode(ExitCodes.failure)
         }
     }
 }

@@ -1,6 +1,10 @@
 """Forms of content as the real kubectl asks for them: protobuf on the wire."""
 
+import http.client
 import re
+import ssl
+
+from conftest import API
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 
@@ -73,6 +77,19 @@ def test_health_version_and_metrics(platform):
     assert "gitVersion" in platform.kubectl("get", "--raw", "/version")
     metrics = platform.kubectl("get", "--raw", "/metrics")
     assert "apiserver_request_total{" in metrics and 'apiserver_storage_objects{resource="pods"}' in metrics
+
+
+def test_a_connection_goes_on_after_a_stream(platform):
+    token = (platform.state / "pki" / "admin.token").read_text().strip()
+    host, port = API.split(":")
+    connection = http.client.HTTPSConnection(host, int(port), context=ssl._create_unverified_context(), timeout=30)
+    connection.auto_open = False
+    connection.connect()
+    for path in ("/api/v1/namespaces?watch=1&timeoutSeconds=1", "/mangrove.dev/snapshot", "/readyz"):
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        answer = connection.getresponse()
+        assert answer.status == 200 and answer.read(), path
+    connection.close()
 
 
 def test_deleting_and_scaling_work_beside_it(platform, namespace):

@@ -9,6 +9,7 @@ import NIOCore
 import NIOPosix
 import NIOSSL
 import Objects
+import Timing
 
 /// Listens on one address and hands every request to the API with the identity of its sender.
 package final class APIListener: Sendable {
@@ -42,7 +43,9 @@ package final class APIListener: Sendable {
 
     /// Serves until the task is cancelled; then running requests and watches end too. `bound` learns the port.
     package func run(bound: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
-        let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls).buildServer(
+        let configuration = HTTP2UpgradeChannel.Configuration(
+            streamConfiguration: .init(additionalChannelHandlers: [ReaderPresence()]))
+        let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls, configuration: configuration).buildServer(
             configuration: .init(address: .hostname(host, port: port), serverName: nil),
             eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet(logger)
         ) { [self] request, writer, channel in
@@ -76,22 +79,34 @@ package final class APIListener: Sendable {
                 response: head, body: isEmpty ? .init() : .init(byteBuffer: ByteBuffer(bytes: bytes)))
         case .stream(let chunks):
             // The head goes out by itself: clients of a watch wait for it, not for the first event.
-            let body = try await writer.writeHead(head)
-            try await send(chunks, of: request, body)
+            let gone = try await ReaderPresence.gone(of: channel)
+            try await send(chunks, to: writer.writeHead(head), until: gone)
         }
     }
 
-    /// Writes chunks until they end or the client goes away.
-    private func send(_ chunks: any APIChunks, of request: Request, _ body: consuming some ResponseBodyWriter)
-        async throws
-    {
-        nonisolated(unsafe) var body: any ResponseBodyWriter = body
-        try await request.body.consumeWithCancellationOnInboundClose { _ in
+    /// Writes chunks until they end, or throws when the client goes away first.
+    ///
+    /// The request's own body is not asked for that: to stop reading it is to give up the connection, and with it what
+    /// is written but not sent (an HTTP/2 stream is reset then, and the client loses the end of its answer).
+    private func send(_ chunks: any APIChunks, to body: some ResponseBodyWriter, until gone: Gate) async throws {
+        // Handed to one child task and used nowhere else.
+        nonisolated(unsafe) let handed: any ResponseBodyWriter = body
+        let write: @Sendable () async throws -> Void = {
+            var body = handed
             while let chunk = try await chunks.next() {
                 if !chunk.isEmpty { try await body.write(ByteBuffer(bytes: chunk)) }
             }
+            try await body.finish(nil)
         }
-        try await body.finish(nil)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask(operation: write)
+            group.addTask {
+                try await gone.wait()
+                throw CancellationError()
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
     }
 
     private func answer(to request: Request, _ channel: any Channel) async -> APIAnswer {
@@ -104,7 +119,7 @@ package final class APIListener: Sendable {
                 ?? api.identify(
                     by: authenticator, certificate: nil,
                     authorization: WebSocketToken.authorization(of: request.headers))
-            // A GET's body is left alone: for a stream it is what tells that the client has gone.
+            // A GET has no body worth waiting for.
             let body = request.method == .get || request.method == .head ? [] : try await read(request.body)
             return await api.handle(request.head, body: body, identity: identity)
         } catch let problem as Problem {

@@ -50,25 +50,46 @@ package final class HTTPSTransport: Transport {
         for field in request.headerFields { outgoing.headers.add(name: field.name.rawName, value: field.value) }
         if let token { outgoing.headers.replaceOrAdd(name: "Authorization", value: "Bearer \(token)") }
         if !body.isEmpty { outgoing.body = .bytes(body) }
-        let incoming = try await http.execute(outgoing, timeout: .seconds(Self.answerSeconds))
+        let incoming: HTTPClientResponse
+        do {
+            incoming = try await http.execute(outgoing, timeout: .seconds(Self.answerSeconds))
+        } catch {
+            throw Self.wrapped(error, "\(server) did not answer")
+        }
         var response = HTTPResponse(status: .init(code: Int(incoming.status.code)))
         for (name, value) in incoming.headers {
             if let name = HTTPField.Name(name) { response.headerFields.append(HTTPField(name: name, value: value)) }
         }
-        return Answer(response: response, body: .stream(ArrivingBody(incoming.body)))
+        return Answer(response: response, body: .stream(ArrivingBody(incoming.body, from: server)))
+    }
+
+    /// What broke off, with the server's name; a cancellation stays one.
+    fileprivate static func wrapped(_ error: any Error, _ what: String) -> any Error {
+        if error is CancellationError { return error }
+        let client = error as? HTTPClientError
+        if client == .cancelled { return CancellationError() }
+        return Problem(.serviceUnavailable, "\(what): \(client?.shortDescription ?? "\(error)")")
     }
 }
 
 /// The body of an answer as it arrives.
 private actor ArrivingBody: ByteStream {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
+    private let server: String
 
-    init(_ body: HTTPClientResponse.Body) { iterator = body.makeAsyncIterator() }
+    init(_ body: HTTPClientResponse.Body, from server: String) {
+        iterator = body.makeAsyncIterator()
+        self.server = server
+    }
 
     func next() async throws -> [UInt8]? {
         var iterator = iterator
-        let chunk = try await iterator.next(isolation: self)
-        self.iterator = iterator
-        return chunk.map { Array($0.readableBytesView) }
+        do {
+            let chunk = try await iterator.next(isolation: self)
+            self.iterator = iterator
+            return chunk.map { Array($0.readableBytesView) }
+        } catch {
+            throw HTTPSTransport.wrapped(error, "the answer of \(server) broke off")
+        }
     }
 }

@@ -9,7 +9,8 @@ import HTTPTypes
 package protocol Transport: Sendable {
     /// Sends a request with a whole body and returns the answer as soon as its head is known.
     ///
-    /// Throws when no answer came; an answer of any status is returned. Cancelling the task cancels the request.
+    /// Throws a `Problem` when no answer came; an answer of any status is returned. Cancelling the task cancels the
+    /// request.
     func send(_ request: HTTPRequest, body: [UInt8]) async throws -> Answer
 }
 

@@ -76,7 +76,8 @@ package enum Backup {
             try await transport.shutdown()
         } catch {
             try? await transport.shutdown()
-            throw error
+            guard let problem = error as? Problem else { throw error }
+            throw Problem(problem.reason, "no backup was made: \(problem.message)", code: problem.code)
         }
     }
 
