@@ -7,42 +7,43 @@ import Testing
 @testable import Watching
 
 @Suite struct HubMachineTests {
+    private let start = ContinuousClock.now
+
     @Test func wakesThoseWhoFollowTheKey() {
         var machine = HubMachine<String>(revision: 5)
-        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "pods")?.waker == nil)
-        #expect(machine.cursorWaited(2, prefix: "/nodes/", seen: 5, waker: "nodes")?.waker == nil)
-        let wakes = machine.committed([event("/pods/a", 6), event("/leases/a", 7)])
+        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "pods", at: start)?.waker == nil)
+        #expect(machine.cursorWaited(2, prefix: "/nodes/", seen: 5, waker: "nodes", at: start)?.waker == nil)
+        let wakes = machine.committed([event("/pods/a", 6), event("/leases/a", 7)], at: start)
         #expect(wakes.map(\.waker) == ["pods"] && wakes.map(\.nothingUpTo) == [5])
         #expect(machine.waiting == 1)
         // The one for nodes has slept through 6 and 7: nothing was there for it up to 7.
-        #expect(machine.committed([event("/nodes/a", 8)]).map(\.nothingUpTo) == [7])
+        #expect(machine.committed([event("/nodes/a", 8)], at: start).map(\.nothingUpTo) == [7])
         #expect(machine.waiting == 0)
     }
 
     @Test func aCommitBetweenReadingAndWaitingIsNotMissed() {
         var machine = HubMachine<String>(revision: 5)
-        _ = machine.committed([event("/pods/a", 6)])
-        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "pods")?.nothingUpTo == 5)
-        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 6, waker: "pods")?.waker == nil)
+        _ = machine.committed([event("/pods/a", 6)], at: start)
+        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "pods", at: start)?.nothingUpTo == 5)
+        #expect(machine.cursorWaited(1, prefix: "/pods/", seen: 6, waker: "pods", at: start)?.waker == nil)
     }
 
     @Test func cancellingAndClosing() {
         var machine = HubMachine<String>(revision: 5)
-        _ = machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "one")
-        _ = machine.cursorWaited(2, prefix: "/pods/", seen: 5, waker: "two")
-        _ = machine.committed([event("/nodes/a", 6)])
+        _ = machine.cursorWaited(1, prefix: "/pods/", seen: 5, waker: "one", at: start)
+        _ = machine.cursorWaited(2, prefix: "/pods/", seen: 5, waker: "two", at: start)
+        _ = machine.committed([event("/nodes/a", 6)], at: start)
         #expect(machine.waitCancelled(1)?.nothingUpTo == 6)
         #expect(machine.waitCancelled(1)?.waker == nil)
         #expect(machine.closed().map(\.waker) == ["two"])
-        #expect(machine.cursorWaited(3, prefix: "/pods/", seen: 6, waker: "three")?.waker == "three")
+        #expect(machine.cursorWaited(3, prefix: "/pods/", seen: 6, waker: "three", at: start)?.waker == "three")
     }
 
     @Test func deadlinesWakeAndAreAskedForOnce() {
         var machine = HubMachine<String>(revision: 5)
-        let start = ContinuousClock.now
         func wait(_ cursor: UInt64, _ seconds: Int) {
             _ = machine.cursorWaited(
-                cursor, prefix: "/pods/", seen: 5, until: start + .seconds(seconds), waker: "\(seconds)")
+                cursor, prefix: "/pods/", seen: 5, until: start + .seconds(seconds), waker: "\(seconds)", at: start)
         }
         wait(1, 60)
         #expect(machine.takeAlarm() == start + .seconds(60))
@@ -50,7 +51,7 @@ import Testing
         #expect(machine.takeAlarm() == nil)
         wait(3, 30)
         #expect(machine.takeAlarm() == start + .seconds(30))
-        _ = machine.committed([event("/nodes/a", 6)])
+        _ = machine.committed([event("/nodes/a", 6)], at: start)
         #expect(machine.timePassed(start + .seconds(30)).map(\.waker) == ["30"])
         #expect(machine.takeAlarm() == start + .seconds(60))
         // Woken by a commit, the first one waits no more: its alarm rings for nobody and is set for the next one.
@@ -60,6 +61,36 @@ import Testing
         let last = machine.timePassed(start + .seconds(90))
         #expect(last.map(\.waker) == ["90"] && last.map(\.nothingUpTo) == [6])
         #expect(machine.takeAlarm() == nil && machine.waiting == 0)
+    }
+
+    @Test func aCrowdIsWokenTogether() {
+        var limits = WatchLimits()
+        limits.crowd = 2
+        limits.gathering = .milliseconds(20)
+        var machine = HubMachine<String>(revision: 5, limits: limits)
+        func later(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
+        func wait(_ cursor: UInt64, seen: UInt64, at milliseconds: Int) -> String? {
+            machine.cursorWaited(cursor, prefix: "/pods/", seen: seen, waker: "\(cursor)", at: later(milliseconds))?.waker
+        }
+        #expect(machine.cursorOpened(prefix: "/pods/") == 1 && machine.cursorOpened(prefix: "/pods/") == 2)
+        #expect(wait(1, seen: 5, at: 0) == nil && wait(2, seen: 5, at: 0) == nil)
+        // The first event after a rest is handed out at once.
+        #expect(machine.committed([event("/pods/a", 6)], at: later(1)).map(\.waker).sorted() == ["1", "2"])
+        #expect(wait(1, seen: 6, at: 2) == nil)
+        // What follows is gathered, also for the one that comes back later and has missed a part already.
+        #expect(machine.committed([event("/pods/b", 7)], at: later(3)).isEmpty)
+        #expect(wait(2, seen: 6, at: 4) == nil)
+        #expect(machine.committed([event("/pods/c", 8)], at: later(5)).isEmpty)
+        #expect(machine.takeAlarm() == later(21))
+        #expect(machine.timePassed(later(20)).isEmpty)
+        let wakes = machine.timePassed(later(21))
+        #expect(wakes.map(\.waker).sorted() == ["1", "2"] && wakes.map(\.nothingUpTo) == [6, 6])
+        #expect(machine.waiting == 0 && machine.takeAlarm() == nil)
+        // Who is left alone is no crowd any more.
+        machine.cursorClosed(prefix: "/pods/")
+        #expect(wait(1, seen: 7, at: 22) == "1")
+        #expect(wait(1, seen: 8, at: 22) == nil)
+        #expect(machine.committed([event("/pods/d", 9)], at: later(23)).map(\.waker) == ["1"])
     }
 
     private func event(_ key: String, _ revision: UInt64) -> StoreEvent {

@@ -8,11 +8,14 @@ package final class EventBatch: Sendable {
     package let events: [StoreEvent]
     /// Everything of the prefix up to this revision is in this batch or came before it.
     package let upTo: UInt64
+    /// Whether a limit ended the batch, so that there is more to read at once.
+    let isCut: Bool
     private let encodings = Mutex<[String: [UInt8]]>([:])
 
-    package init(events: [StoreEvent], upTo: UInt64) {
+    package init(events: [StoreEvent], upTo: UInt64, isCut: Bool = false) {
         self.events = events
         self.upTo = upTo
+        self.isCut = isCut
     }
 
     /// The events as bytes: made once for all who ask for the same form. `form` names everything that the bytes depend on

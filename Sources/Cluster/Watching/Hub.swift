@@ -14,6 +14,11 @@ package struct WatchLimits: Sendable {
     package var batchBytes = 1 << 20
     /// Batches that are kept for others who stand at the same place.
     package var sharedBatches = 16
+    /// From so many cursors of one prefix on, these are woken together and not for each commit by itself.
+    package var crowd = 64
+    /// How long the cursors of such a prefix wait at least between two wakes; the first event after a rest wakes them
+    /// at once. A write for a thousand watches costs them a thousand sends, whether it brings one event or twenty.
+    package var gathering: Duration = .milliseconds(25)
 
     package init() {}
 }
@@ -30,7 +35,7 @@ package final class Hub: Sendable {
     package init(store: Store, limits: WatchLimits = .init()) {
         source = BatchSource(store: store, limits: limits)
         self.limits = limits
-        let waiters = Waiters(revision: store.revision)
+        let waiters = Waiters(revision: store.revision, limits: limits)
         self.waiters = waiters
         store.onCommit { waiters.committed($0) }
     }
@@ -41,7 +46,7 @@ package final class Hub: Sendable {
     /// cursors.
     package func watch(prefix: String, from revision: UInt64) throws(Problem) -> Cursor {
         try source.check(revision)
-        guard let number = waiters.cursorOpened(limit: limits.cursors) else {
+        guard let number = waiters.cursorOpened(prefix: prefix) else {
             throw Problem(.tooManyRequests, "\(limits.cursors) watches are open: close some")
         }
         return Cursor(number: number, prefix: prefix, revision: revision, source: source, waiters: waiters)
@@ -60,20 +65,26 @@ package final class Cursor: Sendable {
     private let prefix: String
     private let source: BatchSource
     private let waiters: Waiters
-    private let position: Mutex<UInt64>
+    private let position: Mutex<Position>
+
+    private struct Position {
+        var revision: UInt64
+        /// Whether there may be events to read at once; false after a batch that reached the end.
+        var isBehind = true
+    }
 
     fileprivate init(number: UInt64, prefix: String, revision: UInt64, source: BatchSource, waiters: Waiters) {
         self.number = number
         self.prefix = prefix
         self.source = source
         self.waiters = waiters
-        position = Mutex(revision)
+        position = Mutex(Position(revision: revision))
     }
 
-    deinit { waiters.cursorClosed() }
+    deinit { waiters.cursorClosed(prefix: prefix) }
 
     /// Everything of the prefix up to this revision has been handed out: what a bookmark says.
-    package var revision: UInt64 { position.withLock { $0 } }
+    package var revision: UInt64 { position.withLock { $0.revision } }
 
     /// The next events, waiting until there are some or the deadline has come. One task at a time.
     ///
@@ -82,13 +93,16 @@ package final class Cursor: Sendable {
     package func next(until deadline: ContinuousClock.Instant? = nil) async throws(Problem) -> EventBatch? {
         while true {
             if waiters.isClosed { throw Problem(.serviceUnavailable, "the server is shutting down") }
-            let batch = try source.batch(of: prefix, after: revision)
-            position.withLock { $0 = batch.upTo }
-            if !batch.events.isEmpty { return batch }
-            if Task.isCancelled { return nil }
-            if let deadline, ContinuousClock.now >= deadline { return nil }
-            let nothingUpTo = await waiters.wait(number, prefix: prefix, seen: batch.upTo, until: deadline)
-            position.withLock { $0 = max($0, nothingUpTo) }
+            let place = position.withLock { $0 }
+            if place.isBehind {
+                let batch = try source.batch(of: prefix, after: place.revision)
+                position.withLock { $0 = Position(revision: batch.upTo, isBehind: batch.isCut) }
+                if !batch.events.isEmpty { return batch }
+                if Task.isCancelled { return nil }
+                if let deadline, ContinuousClock.now >= deadline { return nil }
+            }
+            let nothingUpTo = await waiters.wait(number, prefix: prefix, seen: revision, until: deadline)
+            position.withLock { $0 = Position(revision: max($0.revision, nothingUpTo)) }
         }
     }
 }
@@ -115,6 +129,7 @@ private final class BatchSource: Sendable {
         }
         var (events, upTo) = try store.events(after: revision, prefix: prefix, limit: limits.batchEvents)
         if events.isEmpty { return EventBatch(events: [], upTo: upTo) }
+        var isCut = events.count >= limits.batchEvents
         var bytes = 0
         if let end = events.firstIndex(where: {
             bytes += $0.record.bytes.count
@@ -122,8 +137,9 @@ private final class BatchSource: Sendable {
         }) {
             events.removeSubrange(max(end, 1)...)
             upTo = events.last?.revision ?? upTo
+            isCut = true
         }
-        let batch = EventBatch(events: events, upTo: upTo)
+        let batch = EventBatch(events: events, upTo: upTo, isCut: isCut)
         return recent.withLock { $0.keep(batch, of: prefix, after: revision) }
     }
 }

@@ -5,7 +5,8 @@ import Storage
 /// Cursors that have read everything and wait. `Waker` is whatever the shell wakes a cursor by.
 ///
 /// A wake carries the revision up to which nothing was there for that cursor, so that one that slept long does not
-/// count as having fallen behind.
+/// count as having fallen behind. Where many follow the same prefix, they are not woken more often than every
+/// `gathering`: what is committed meanwhile is handed out together.
 struct HubMachine<Waker: Sendable>: Sendable {
     typealias Instant = ContinuousClock.Instant
 
@@ -18,33 +19,93 @@ struct HubMachine<Waker: Sendable>: Sendable {
         let prefix: String
         let deadline: Instant?
         let waker: Waker
+        /// Nothing was there for it up to this revision, as far as anybody has looked.
+        var seen: UInt64
     }
 
+    /// The cursors of one prefix, waiting or not.
+    private struct Following: Sendable {
+        var open = 0
+        var waiting: Set<UInt64> = []
+        /// When a crowd may be woken again; nil for those that have never been woken as one.
+        var rested: Instant?
+        /// Whether there may be something for those who wait.
+        var isPending = false
+    }
+
+    private let limits: WatchLimits
     /// The last revision that was announced.
     private(set) var revision: UInt64
     private(set) var isClosed = false
     private var waiters: [UInt64: Waiter] = [:]
     /// Thousands of watches share a few dozen prefixes.
-    private var byPrefix: [String: Set<UInt64>] = [:]
+    private var byPrefix: [String: Following] = [:]
+    private var pending: Set<String> = []
     /// No deadline is before this; it may be of a cursor that has long been woken.
     private var earliestDeadline: Instant?
     /// What the shell has been told to wake up at.
     private var alarm: Instant?
+    private var alive = 0
+    private var numbers: UInt64 = 0
 
-    init(revision: UInt64) { self.revision = revision }
+    init(revision: UInt64, limits: WatchLimits = .init()) {
+        self.revision = revision
+        self.limits = limits
+    }
 
     var waiting: Int { waiters.count }
 
+    // MARK: Cursors
+
+    /// A number for a cursor; nil over the limit.
+    mutating func cursorOpened(prefix: String) -> UInt64? {
+        guard alive < limits.cursors else { return nil }
+        alive += 1
+        numbers += 1
+        byPrefix[prefix, default: Following()].open += 1
+        return numbers
+    }
+
+    mutating func cursorClosed(prefix: String) {
+        alive -= 1
+        byPrefix[prefix]?.open -= 1
+        if let following = byPrefix[prefix], following.open <= 0, following.waiting.isEmpty { byPrefix[prefix] = nil }
+    }
+
     /// A cursor has read up to `seen` and found nothing. Returns a wake if there may be something by now.
     mutating func cursorWaited(
-        _ cursor: UInt64, prefix: String, seen: UInt64, until deadline: Instant? = nil, waker: Waker
+        _ cursor: UInt64, prefix: String, seen: UInt64, until deadline: Instant? = nil, waker: Waker, at now: Instant
     ) -> Wake? {
-        if isClosed || revision > seen { return Wake(waker: waker, nothingUpTo: seen) }
-        waiters[cursor] = Waiter(prefix: prefix, deadline: deadline, waker: waker)
-        byPrefix[prefix, default: []].insert(cursor)
-        if let deadline { earliestDeadline = min(earliestDeadline ?? deadline, deadline) }
+        let mayHaveMore = revision > seen
+        let rest = mayHaveMore ? restOfCrowd(byPrefix[prefix], at: now) : nil
+        if isClosed || (mayHaveMore && rest == nil) { return Wake(waker: waker, nothingUpTo: seen) }
+        waiters[cursor] = Waiter(prefix: prefix, deadline: deadline, waker: waker, seen: seen)
+        byPrefix[prefix, default: Following()].waiting.insert(cursor)
+        if let deadline { expect(deadline) }
+        if let rest { gather(prefix, until: rest) }
         return nil
     }
+
+    /// Until when the cursors of a prefix have to rest; nil when they may be woken.
+    private func restOfCrowd(_ following: Following?, at now: Instant) -> Instant? {
+        guard let following, following.open >= limits.crowd, let rested = following.rested, now < rested else { return nil }
+        return rested
+    }
+
+    private mutating func gather(_ prefix: String, until instant: Instant) {
+        byPrefix[prefix]?.isPending = true
+        pending.insert(prefix)
+        expect(instant)
+    }
+
+    private mutating func expect(_ instant: Instant) {
+        earliestDeadline = min(earliestDeadline ?? instant, instant)
+    }
+
+    /// The task of a cursor was cancelled.
+    mutating func waitCancelled(_ cursor: UInt64) -> Wake? { wake(cursor) }
+
+    // MARK: Time
 
     /// When `timePassed` is to be called, if that is earlier than what was asked for before.
     mutating func takeAlarm() -> Instant? {
@@ -53,50 +114,80 @@ struct HubMachine<Waker: Sendable>: Sendable {
         return earliestDeadline
     }
 
-    /// Wakes those whose deadline has come.
+    /// Wakes those whose deadline has come, and crowds that have rested.
     mutating func timePassed(_ now: Instant) -> [Wake] {
         // The shell's clock may run a little behind this one; an alarm for later than that is still to come.
         if let alarm, alarm <= now + .milliseconds(5) { self.alarm = nil }
         guard let earliest = earliestDeadline, earliest <= now else { return [] }
-        var due: [UInt64] = []
         earliestDeadline = nil
-        for (cursor, waiter) in waiters {
-            guard let deadline = waiter.deadline else { continue }
-            if deadline <= now {
-                due.append(cursor)
+        var wakes: [Wake] = []
+        for prefix in pending {
+            if let rest = restOfCrowd(byPrefix[prefix], at: now) {
+                expect(rest)
             } else {
-                earliestDeadline = min(earliestDeadline ?? deadline, deadline)
+                wakes += wakeAll(prefix, at: now)
             }
         }
-        return due.compactMap { wake($0, nothingUpTo: revision) }
+        var due: [UInt64] = []
+        for (cursor, waiter) in waiters {
+            guard let deadline = waiter.deadline else { continue }
+            if deadline <= now { due.append(cursor) } else { expect(deadline) }
+        }
+        return wakes + due.compactMap { wake($0) }
     }
 
-    /// The task of a cursor was cancelled.
-    mutating func waitCancelled(_ cursor: UInt64) -> Wake? { wake(cursor, nothingUpTo: revision) }
+    // MARK: Commits
 
     /// A commit became visible.
-    mutating func committed(_ events: [StoreEvent]) -> [Wake] {
+    mutating func committed(_ events: [StoreEvent], at now: Instant) -> [Wake] {
         guard let first = events.first, let last = events.last else { return [] }
         revision = max(revision, last.revision)
         var wakes: [Wake] = []
-        for (prefix, cursors) in byPrefix where events.contains(where: { $0.key.hasPrefix(prefix) }) {
-            for cursor in cursors {
-                if let wake = wake(cursor, nothingUpTo: first.revision - 1) { wakes.append(wake) }
+        for (prefix, following) in byPrefix where !following.waiting.isEmpty && !following.isPending {
+            guard events.contains(where: { $0.key.hasPrefix(prefix) }) else { continue }
+            for cursor in following.waiting { waiters[cursor]?.seen = first.revision - 1 }
+            if let rest = restOfCrowd(following, at: now) {
+                gather(prefix, until: rest)
+            } else {
+                wakes += wakeAll(prefix, at: now)
             }
         }
         return wakes
     }
 
+    private mutating func wakeAll(_ prefix: String, at now: Instant) -> [Wake] {
+        let waiting = byPrefix[prefix]?.waiting ?? []
+        let seen = waiting.compactMap { cursor in
+            waiters.removeValue(forKey: cursor).map { Wake(waker: $0.waker, nothingUpTo: $0.seen) }
+        }
+        let rested = now + limits.gathering
+        byPrefix[prefix]?.waiting = []
+        byPrefix[prefix]?.isPending = false
+        byPrefix[prefix]?.rested = rested
+        pending.remove(prefix)
+        forget(prefix)
+        return seen
+    }
+
     /// The program stops: every cursor wakes and none waits again.
     mutating func closed() -> [Wake] {
         isClosed = true
-        return waiters.keys.compactMap { wake($0, nothingUpTo: revision) }
+        return waiters.keys.compactMap { wake($0) }
     }
 
-    private mutating func wake(_ cursor: UInt64, nothingUpTo: UInt64) -> Wake? {
+    /// Wakes one cursor, with all that is known not to have been for it.
+    private mutating func wake(_ cursor: UInt64) -> Wake? {
         guard let waiter = waiters.removeValue(forKey: cursor) else { return nil }
-        byPrefix[waiter.prefix]?.remove(cursor)
-        if byPrefix[waiter.prefix]?.isEmpty == true { byPrefix[waiter.prefix] = nil }
-        return Wake(waker: waiter.waker, nothingUpTo: nothingUpTo)
+        let isPending = byPrefix[waiter.prefix]?.isPending == true
+        byPrefix[waiter.prefix]?.waiting.remove(cursor)
+        forget(waiter.prefix)
+        return Wake(waker: waiter.waker, nothingUpTo: isPending ? waiter.seen : revision)
+    }
+
+    /// Lets go of a prefix that nobody follows any more.
+    private mutating func forget(_ prefix: String) {
+        guard let following = byPrefix[prefix], following.open <= 0, following.waiting.isEmpty else { return }
+        byPrefix[prefix] = nil
+        pending.remove(prefix)
     }
 }

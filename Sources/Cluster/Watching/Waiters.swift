@@ -9,25 +9,17 @@ final class Waiters: Sendable {
     private typealias Machine = HubMachine<CheckedContinuation<UInt64, Never>>
 
     private let machine: Mutex<Machine>
-    private let cursors = Mutex<(alive: Int, numbers: UInt64)>((0, 0))
     /// Only for deadlines; it is asleep otherwise.
     private let clock = DispatchQueue(label: "mangrove.watch.deadlines")
 
-    init(revision: UInt64) { machine = Mutex(Machine(revision: revision)) }
+    init(revision: UInt64, limits: WatchLimits) { machine = Mutex(Machine(revision: revision, limits: limits)) }
 
     var waiting: Int { machine.withLock { $0.waiting } }
     var isClosed: Bool { machine.withLock { $0.isClosed } }
 
-    func cursorOpened(limit: Int) -> UInt64? {
-        cursors.withLock { cursors in
-            guard cursors.alive < limit else { return nil }
-            cursors.alive += 1
-            cursors.numbers += 1
-            return cursors.numbers
-        }
-    }
+    func cursorOpened(prefix: String) -> UInt64? { machine.withLock { $0.cursorOpened(prefix: prefix) } }
 
-    func cursorClosed() { cursors.withLock { $0.alive -= 1 } }
+    func cursorClosed(prefix: String) { machine.withLock { $0.cursorClosed(prefix: prefix) } }
 
     /// Returns the revision up to which there was nothing for the cursor, once there may be more or the time has come.
     func wait(_ cursor: UInt64, prefix: String, seen: UInt64, until deadline: ContinuousClock.Instant?) async -> UInt64 {
@@ -36,7 +28,8 @@ final class Waiters: Sendable {
                 let (wake, alarm) = machine.withLock { machine -> (Machine.Wake?, ContinuousClock.Instant?) in
                     // A cancellation from before this moment found nobody waiting; one from now on will.
                     if Task.isCancelled { return (Machine.Wake(waker: waker, nothingUpTo: seen), nil) }
-                    let wake = machine.cursorWaited(cursor, prefix: prefix, seen: seen, until: deadline, waker: waker)
+                    let wake = machine.cursorWaited(
+                        cursor, prefix: prefix, seen: seen, until: deadline, waker: waker, at: .now)
                     return (wake, machine.takeAlarm())
                 }
                 resume(wake)
@@ -48,7 +41,12 @@ final class Waiters: Sendable {
     }
 
     func committed(_ events: [StoreEvent]) {
-        for wake in machine.withLock({ $0.committed(events) }) { resume(wake) }
+        let (wakes, alarm) = machine.withLock { machine in
+            let wakes = machine.committed(events, at: .now)
+            return (wakes, machine.takeAlarm())
+        }
+        for wake in wakes { resume(wake) }
+        setAlarm(alarm)
     }
 
     func close() {
