@@ -46,7 +46,10 @@ struct CronJobStrategy: Strategy {
             findings.isNotNegative(spec["startingDeadlineSeconds"])
             Self.timeZone(spec["timeZone"], &findings)
             findings.isOne(of: ["Allow", "Forbid", "Replace"], spec["concurrencyPolicy"])
-            findings.jobSpec(spec["jobTemplate"]["spec"])
+            let job = spec["jobTemplate"]["spec"]
+            findings.jobSpec(job)
+            if job["selector"].exists { findings.invalid(job["selector"], "`selector` will be auto-generated") }
+            if job["manualSelector"].isTrue { findings.notSupported(job["manualSelector"], ["nil", "false"]) }
             for field in ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"] {
                 findings.isNotNegative(spec[field])
             }

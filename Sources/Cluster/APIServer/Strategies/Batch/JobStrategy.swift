@@ -67,6 +67,13 @@ struct JobStrategy: Strategy {
         }
     }
 
+    func creationFaults(in object: Object) -> [FieldFault] {
+        Findings.of(object) { root, findings in
+            findings.generatedSelector(of: root)
+            findings.indexedHostNames(of: root)
+        }
+    }
+
     /// Where the pods of a job that has not begun may still go.
     private static let placement = ["nodeSelector", "affinity", "tolerations", "schedulingGates"]
 
@@ -101,69 +108,4 @@ struct JobStrategy: Strategy {
     }
 
     func warnings(for object: Object, from old: Object?) -> [String] { PodWarnings.ofTemplate(in: object) }
-}
-
-extension Findings {
-    private static let indexedParallelism = 100_000
-
-    mutating func jobSpec(_ spec: Field) {
-        let counts = [
-            "parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished",
-            "backoffLimitPerIndex", "maxFailedIndexes",
-        ]
-        for count in counts { isNotNegative(spec[count]) }
-        if spec["maxFailedIndexes"].exists, !spec["backoffLimitPerIndex"].exists {
-            required(spec["backoffLimitPerIndex"], "when maxFailedIndexes is specified")
-        }
-        isOne(of: ["Indexed", "NonIndexed"], spec["completionMode"], isRequired: spec["completionMode"].exists)
-        let isIndexed = spec["completionMode"].text == "Indexed"
-        if isIndexed {
-            if !spec["completions"].exists { required(spec["completions"], "when completion mode is Indexed") }
-            if spec["parallelism"].number > Self.indexedParallelism {
-                let why = "must be less than or equal to 100000 when completion mode is Indexed"
-                invalid(spec["parallelism"], why)
-            }
-        } else if spec["backoffLimitPerIndex"].exists {
-            invalid(spec["backoffLimitPerIndex"], "requires indexed completion mode")
-        }
-        if spec["podReplacementPolicy"].exists {
-            isOne(of: ["Failed", "TerminatingOrFailed"], spec["podReplacementPolicy"])
-        }
-        podFailurePolicy(spec["podFailurePolicy"], isIndexed: spec["backoffLimitPerIndex"].exists)
-        podTemplate(spec["template"])
-        let policy = spec["template"]["spec"]["restartPolicy"]
-        if policy.text == "Always" {
-            required(policy, "valid values: \"OnFailure\", \"Never\"")
-        } else if spec["podFailurePolicy"].exists, policy.text != "Never" {
-            invalid(policy, "only \"Never\" is supported when podFailurePolicy is specified")
-        }
-    }
-
-    private static let failureRules = 20
-
-    private mutating func podFailurePolicy(_ field: Field, isIndexed: Bool) {
-        guard field.exists else { return }
-        let rules = field["rules"]
-        if rules.count > Self.failureRules { return tooMany(rules, limit: Self.failureRules) }
-        for rule in rules.elements {
-            isOne(of: ["Count", "FailIndex", "FailJob", "Ignore"], rule["action"])
-            let kinds = ["onExitCodes", "onPodConditions"].filter { !rule[$0].isEmpty }
-            if kinds.count != 1 {
-                let why =
-                    kinds.isEmpty
-                    ? "specifying one of OnExitCodes and OnPodConditions is required"
-                    : "specifying both OnExitCodes and OnPodConditions is not supported"
-                invalid(rule, value: rule.value, why)
-            }
-            if rule["onExitCodes"].exists {
-                isOne(of: ["In", "NotIn"], rule["onExitCodes"]["operator"])
-                let values = rule["onExitCodes"]["values"]
-                if values.isEmpty { invalid(values, value: [], "at least one value is required") }
-            }
-            for condition in rule["onPodConditions"].elements {
-                qualifiedName(condition["type"])
-                isOne(of: ["False", "True", "Unknown"], condition["status"])
-            }
-        }
-    }
 }

@@ -125,12 +125,7 @@ struct IngressClassStrategy: Strategy {
                 if controller.text.utf8.count > Self.controllerLength {
                     findings.tooLong(controller, bytes: Self.controllerLength)
                 }
-                let parts = controller.text.split(separator: "/", maxSplits: 1).map(String.init)
-                if parts.count != 2 {
-                    findings.invalid(controller, "must be a domain-prefixed path (such as \"acme.io/foo\")")
-                } else {
-                    for message in NameRules.messages(parts[0], .subdomain) { findings.invalid(controller, message) }
-                }
+                findings.domainPrefixedPath(controller)
             }
             let parameters = root["spec"]["parameters"]
             guard parameters.exists else { return }

@@ -26,6 +26,12 @@ struct Findings: Sendable {
         faults.append(.invalid(field.path.description, value, detail))
     }
 
+    /// A fault whose value would only take up room.
+    mutating func invalid(_ field: Field, _ detail: String, isShown: Bool) {
+        if isShown { return invalid(field, detail) }
+        faults.append(FieldFault(kind: .invalid, path: field.path.description, message: "Invalid value: \(detail)"))
+    }
+
     mutating func forbidden(_ field: Field, _ detail: String) {
         faults.append(.forbidden(field.path.description, detail))
     }
@@ -114,6 +120,20 @@ extension Findings {
     }
 
     mutating func qualifiedName(_ field: Field) { text(field, NameRules.qualifiedNameMessages(field.text)) }
+
+    /// Like `acme.io/foo` (upstream: apimachinery, util/validation, IsDomainPrefixedPath).
+    mutating func domainPrefixedPath(_ field: Field) {
+        if field.text.isEmpty { return required(field) }
+        let parts = field.text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+            return invalid(field, "must be a domain-prefixed path (such as \"acme.io/foo\")")
+        }
+        for message in NameRules.messages(parts[0], .subdomain) { invalid(field, value: .string(parts[0]), message) }
+        if parts[1].wholeMatch(of: /[A-Za-z0-9\/\-._~%!$&'()*+,;=:]+/) == nil {
+            let why = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')"
+            invalid(field, value: .string(parts[1]), why)
+        }
+    }
 
     mutating func port(_ field: Field) { isWithin(field, 1...65535) }
 
