@@ -117,6 +117,37 @@ import Testing
         #expect(old.received([255, 0], isFirst: true, isLast: true) == [])
     }
 
+    @Test func theStreamsOfACommandBecomeChannels() throws {
+        var streams = CommandStreams(CommandRequest(container: "main", wantsInput: true))
+        var writer = SPDYHeaderWriter()
+        let begun = try streams.received(
+            open(1, writer.write(["streamtype": "error"])) + open(3, writer.write(["streamType": "stdin"]))
+                + open(5, writer.write(["streamtype": "other"])) + open(7, writer.write(["streamtype": "stdin"])))
+        #expect(begun.messages.isEmpty && begun.answers.starts(with: [0x80, 3, 0, 2]) && !streams.isComplete)
+        #expect(begun.answers.suffix(8) == [0, 0, 0, 7, 0, 0, 0, 6], "a second input is refused")
+        _ = try streams.received(
+            open(9, writer.write(["streamtype": "stdout"])) + open(11, writer.write(["streamtype": "stderr"])))
+        #expect(streams.isComplete)
+        let said = try streams.received(data(3, [1, 2]) + data(3, [], flags: 1))
+        #expect(said.messages == [[0, 1, 2], [255, 0]] && said.answers.isEmpty)
+        #expect(streams.frames(for: [1, 65]) == [0, 0, 0, 9, 0, 0, 0, 1, 65])
+        #expect(streams.frames(for: [1]) == [], "a greeting of the WebSocket form")
+        #expect(streams.frames(for: [4, 65]) == [], "nobody opened that")
+        #expect(streams.ended().suffix(8) == [0, 0, 0, 1, 1, 0, 0, 0], "the outcome ends last")
+        #expect(streams.ended().isEmpty)
+    }
+
+    @Test func aTerminalHasNoStreamOfErrors() throws {
+        var streams = CommandStreams(CommandRequest(container: "main", hasTerminal: true))
+        var writer = SPDYHeaderWriter()
+        _ = try streams.received(
+            open(1, writer.write(["streamtype": "error"])) + open(3, writer.write(["streamtype": "stdout"])))
+        #expect(streams.isComplete)
+        let size = Array("{}".utf8)
+        let resized = try streams.received(open(5, writer.write(["streamtype": "resize"])) + data(5, size))
+        #expect(resized.messages == [[4] + size])
+    }
+
     @Test func theEndSaysTheExitCode() {
         #expect(CommandStatus.ended(exitCode: 0)["status"] == "Success")
         let failed = CommandStatus.ended(exitCode: 3)

@@ -11,6 +11,15 @@ import NIOSSL
 import Objects
 import Timing
 
+extension StreamUpgrade {
+    fileprivate func take(_ channel: any Channel) async throws -> any FrameLink {
+        switch way {
+        case .webSocket(let key): try await WebSocketLink.upgrade(channel, key: key, subprotocol: subprotocol)
+        case .spdy: try await SPDYLink.upgrade(channel, subprotocol: subprotocol)
+        }
+    }
+}
+
 /// Listens on one address and hands every request to the API with the identity of its sender.
 package final class APIListener: Sendable {
     private let api: KubernetesAPI
@@ -65,8 +74,9 @@ package final class APIListener: Sendable {
 
     private func respond(to request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
         let answer = await answer(to: request, channel)
-        if let upgrade = answer.upgrade, let key = request.headers[.secWebSocketKey], channel.parent?.parent == nil {
-            let link = try await WebSocketLink.upgrade(channel, key: key, subprotocol: upgrade.subprotocol)
+        // A stream of HTTP/2 cannot become anything else.
+        if let upgrade = answer.upgrade, channel.parent?.parent == nil {
+            let link = try await upgrade.take(channel)
             await upgrade.serve(link)
             return await link.close()
         }

@@ -1,4 +1,4 @@
-// Carries a command's streams over a WebSocket, both ways, until the command or the client ends.
+// Carries a command's streams over a link, both ways, until the command or the client ends.
 
 import Formats
 import Objects
@@ -6,6 +6,9 @@ import RemoteStreams
 
 /// One `exec` or `attach`.
 struct CommandSession: Sendable {
+    /// How long the end of a session waits for the client to close too.
+    static let partingSeconds: Int64 = 5
+
     let request: CommandRequest
     let version: CommandChannels.Version
     let process: any RemoteProcess
@@ -30,7 +33,7 @@ struct CommandSession: Sendable {
             } else {
                 // What the client still sends is read until it closes: closing over unread bytes would cut off the end.
                 group.addTask {
-                    try? await Task.sleep(for: .seconds(WebSocketLink.partingSeconds))
+                    try? await Task.sleep(for: .seconds(Self.partingSeconds))
                     return true
                 }
                 _ = await group.next()

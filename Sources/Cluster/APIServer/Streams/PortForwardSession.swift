@@ -1,16 +1,19 @@
-// Carries connections into a pod over a WebSocket: SPDY in its messages (kubectl), or a pair of channels per port.
+// Carries connections into a pod: over SPDY (kubectl), or over a WebSocket with a pair of channels per port.
 
 import Formats
 import Objects
 import RemoteStreams
 import Synchronization
 
-/// One `port-forward` whose messages are the bytes of a SPDY/3.1 connection, as kubectl 1.31 and newer speaks (KEP-4006).
+/// One `port-forward` over a SPDY/3.1 connection, whose bytes come as they are or, from kubectl 1.31 and newer, in the
+/// messages of a WebSocket (KEP-4006).
 ///
 /// For each connection the client opens an error stream and a data stream with the headers `streamtype`, `port` and
 /// `requestid`; what stands on the error stream when it ends is why the connection failed.
 final class PortForwardTunnel: Sendable {
     static let subprotocol = "SPDY/3.1+portforward.k8s.io"
+    /// Where the connection itself is SPDY, as kubectl before 1.31 speaks.
+    static let spdySubprotocol = "portforward.k8s.io"
 
     private struct State {
         var spdy = SPDYMachine()

@@ -5,13 +5,21 @@ import Objects
 
 /// What the listener does instead of sending a body: it answers 101 and hands the connection over.
 package struct StreamUpgrade: Sendable {
-    /// The WebSocket sub-protocol that was chosen from the client's offers.
+    /// What the connection becomes.
+    enum Way: Sendable, Hashable {
+        /// With the key that the client sent.
+        case webSocket(key: String)
+        case spdy
+    }
+
+    let way: Way
+    /// Chosen from the client's offers.
     let subprotocol: String
     /// Speaks with the client until either side ends.
     let serve: @Sendable (any FrameLink) async -> Void
 }
 
-/// A WebSocket as the sessions see it; pings are answered and closing is done underneath.
+/// A WebSocket as the sessions see it; pings are answered underneath. SPDY takes the same form.
 package protocol FrameLink: Sendable {
     /// The next frame of a data message; nil when the client has gone.
     func next() async throws -> MessagePart?
@@ -19,6 +27,8 @@ package protocol FrameLink: Sendable {
     func send(_ bytes: [UInt8]) async throws
     /// Says good-bye in order: nothing is sent after it.
     func sendClose(_ problem: Problem?) async
+    /// Ends the connection.
+    func close() async
 }
 
 /// A frame of a message; messages are never put together, so their length does not matter.
@@ -44,17 +54,17 @@ extension APIAnswer {
 }
 
 extension HTTPRequest {
-    /// Whether the client asks for a WebSocket (RFC 6455 section 4.2.1).
-    var wantsWebSocket: Bool {
-        has("Upgrade", "websocket") && has("Connection", "upgrade") && headerFields[.secWebSocketKey] != nil
+    /// What the client asks for: a WebSocket (RFC 6455 section 4.2.1), or SPDY as kubectl did before 1.31.
+    var wantedUpgrade: StreamUpgrade.Way? {
+        guard has("Connection", "upgrade") else { return nil }
+        if has("Upgrade", "websocket"), let key = headerFields[.secWebSocketKey] { return .webSocket(key: key) }
+        return has("Upgrade", "spdy/3.1") ? .spdy : nil
     }
-
-    /// Whether the client asks for SPDY, as kubectl did before 1.31.
-    var wantsSPDY: Bool { (headerFields[values: .upgradeTo].first ?? "").lowercased().hasPrefix("spdy/") }
 
     /// The sub-protocols that the client offers, in its order.
     var subprotocols: [String] {
-        headerFields[values: .secWebSocketProtocol].flatMap { $0.split(separator: ",") }.map {
+        let fields = headerFields[values: .secWebSocketProtocol] + headerFields[values: .streamProtocolVersion]
+        return fields.flatMap { $0.split(separator: ",") }.map {
             String($0.drop { $0 == " " }.prefix { $0 != " " })
         }
     }
@@ -68,6 +78,6 @@ extension HTTPRequest {
 }
 
 extension HTTPField.Name {
-    /// `Upgrade`, which HTTPTypes leaves out because HTTP/2 has none; the spelling is right, so this cannot be nil.
-    static let upgradeTo = HTTPField.Name("Upgrade") ?? .accept
+    /// Where SPDY's clients offer their sub-protocols.
+    static let streamProtocolVersion = HTTPField.Name("X-Stream-Protocol-Version") ?? .accept
 }

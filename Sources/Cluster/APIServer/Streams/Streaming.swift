@@ -21,15 +21,20 @@ extension KubernetesAPI {
         if !attaches, request.command.isEmpty { throw Problem.badRequest("you must specify at least 1 command for the container") }
         if attaches { request.hasTerminal = Self.hasTerminal(request.container, in: pod) }
         try Self.checkRuns(pod, attaches ? "attach to" : "exec into")
-        try checkWebSocket(call.request)
-        guard let version = CommandChannels.Version.chosen(from: call.request.subprotocols) else {
-            throw Self.noSubprotocol(CommandChannels.Version.allCases.map(\.rawValue), offered: call.request.subprotocols)
-        }
+        let way = try Self.upgrade(call.request)
+        let version = try Self.version(for: way, call.request.subprotocols)
         let process = try await attaches
             ? nodeAccess.attach(namespace: pod.namespace, pod: pod.name, request)
             : nodeAccess.execute(namespace: pod.namespace, pod: pod.name, request)
         let session = CommandSession(request: request, version: version, process: process)
-        return .upgrade(StreamUpgrade(subprotocol: version.rawValue) { link in await session.serve(link) })
+        guard way == .spdy else {
+            return .upgrade(StreamUpgrade(way: way, subprotocol: version.rawValue) { await session.serve($0) })
+        }
+        return .upgrade(
+            StreamUpgrade(way: way, subprotocol: CommandStreams.subprotocol) { link in
+                let streams = SPDYCommandLink(link, streams: CommandStreams(session.request))
+                if await streams.opened() { await session.serve(streams) } else { await process.close() }
+            })
     }
 
     /// `GET|POST pods/<name>/portforward`.
@@ -37,18 +42,21 @@ extension KubernetesAPI {
         guard [.get, .post].contains(call.request.method) else { throw call.methodNotAllowed }
         let (pod, _) = try existing(call)
         try Self.checkRuns(pod, "forward ports to")
-        try checkWebSocket(call.request)
+        let way = try Self.upgrade(call.request)
         let (nodeAccess, namespace, name) = (nodeAccess, pod.namespace, pod.name)
-        if call.request.subprotocols.contains(PortForwardTunnel.subprotocol) {
+        let tunnel = way == .spdy ? PortForwardTunnel.spdySubprotocol : PortForwardTunnel.subprotocol
+        if call.request.subprotocols.contains(tunnel) {
             return .upgrade(
-                StreamUpgrade(subprotocol: PortForwardTunnel.subprotocol) { link in
+                StreamUpgrade(way: way, subprotocol: tunnel) { link in
                     await PortForwardTunnel(link) { port throws(Problem) in
                         try await nodeAccess.connect(namespace: namespace, pod: name, port: port)
                     }.serve()
                 })
         }
-        guard let subprotocol = PortForwardChannels.subprotocols.first(where: call.request.subprotocols.contains) else {
-            let served = [PortForwardTunnel.subprotocol] + PortForwardChannels.subprotocols
+        guard way != .spdy,
+            let subprotocol = PortForwardChannels.subprotocols.first(where: call.request.subprotocols.contains)
+        else {
+            let served = [tunnel] + (way == .spdy ? [] : PortForwardChannels.subprotocols)
             throw Self.noSubprotocol(served, offered: call.request.subprotocols)
         }
         let ports = call.query.all("ports").flatMap { $0.split(separator: ",") }.compactMap { Int($0) }
@@ -59,7 +67,7 @@ extension KubernetesAPI {
             connections.append(try await nodeAccess.connect(namespace: namespace, pod: name, port: port))
         }
         let session = PortForwardChannels(ports: ports, connections: connections)
-        return .upgrade(StreamUpgrade(subprotocol: subprotocol) { link in await session.serve(link) })
+        return .upgrade(StreamUpgrade(way: way, subprotocol: subprotocol) { link in await session.serve(link) })
     }
 
     private static func checkRuns(_ pod: Object, _ deed: String) throws(Problem) {
@@ -72,15 +80,26 @@ extension KubernetesAPI {
         }
     }
 
-    /// Last of the checks: a client that falls back to SPDY then hears the real reason.
-    private func checkWebSocket(_ request: HTTPRequest) throws(Problem) {
-        if request.wantsWebSocket { return }
-        if request.wantsSPDY {
-            throw Problem.badRequest(
-                "this server streams over WebSocket only, not over SPDY/3.1: use kubectl 1.31 or newer, or set "
-                    + "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true and KUBECTL_PORT_FORWARD_WEBSOCKETS=true")
+    /// Last of the checks: a client that tries both ways then hears the real reason.
+    private static func upgrade(_ request: HTTPRequest) throws(Problem) -> StreamUpgrade.Way {
+        guard let way = request.wantedUpgrade else { throw .badRequest("Upgrade request required") }
+        return way
+    }
+
+    /// How a command's channels are spoken. Over SPDY a stream's end is always told, as in version 5.
+    private static func version(
+        for way: StreamUpgrade.Way, _ offers: [String]
+    ) throws(Problem) -> CommandChannels.Version {
+        if way == .spdy {
+            guard offers.contains(CommandStreams.subprotocol) else {
+                throw noSubprotocol([CommandStreams.subprotocol], offered: offers)
+            }
+            return .v5
         }
-        throw Problem.badRequest("Upgrade request required")
+        guard let version = CommandChannels.Version.chosen(from: offers) else {
+            throw noSubprotocol(CommandChannels.Version.allCases.map(\.rawValue), offered: offers)
+        }
+        return version
     }
 
     private static func noSubprotocol(_ served: [String], offered: [String]) -> Problem {
