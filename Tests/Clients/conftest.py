@@ -15,6 +15,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHOP = ROOT / "examples" / "shop"
+CLIENTS = ROOT / ".venv" / "clients"  # helm and kubectl in other versions; scripts/setup puts them there.
 sys.path.insert(0, str(SHOP))
 
 API, NACOS, EUREKA = "127.0.0.1:16443", "127.0.0.1:18848", "127.0.0.1:18761"

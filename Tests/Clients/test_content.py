@@ -52,12 +52,12 @@ def test_every_kind_is_explained(platform):
     listed = [line.split() for line in platform.kubectl("api-resources", "--no-headers", "--cached=false").splitlines()]
     assert len(listed) > 40
     for words in listed:
-        if words[-3].startswith("metrics.k8s.io/"):
-            continue  # Figures have no schema: the APIServer's README says so.
         # The version is named, because kubectl reads `events.events.k8s.io` as a field of the older events.
         said = platform.kubectl("explain", words[0], "--api-version=" + words[-3])
         assert "VERSION:" in said, words
     assert "httpGet" in platform.kubectl("explain", "pod.spec.containers.livenessProbe")
+    usage = platform.kubectl("explain", "podmetrics.containers.usage", "--api-version=metrics.k8s.io/v1beta1")
+    assert "working set" in usage, usage
     older = platform.kubectl("explain", "deployment.spec", "--output=plaintext-openapiv2")
     assert "FIELDS:" in older and "replicas\t<integer>" in older and "selector\t<Object> -required-" in older
 

@@ -1,6 +1,7 @@
 """Custom resources with the real kubectl and the Python client: definitions, objects, tables, explain, watch, deletion."""
 
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -120,6 +121,46 @@ def test_bad_definitions_are_refused(platform):
     bad["spec"]["conversion"] = {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"]}}
     answer = platform.kubectl("apply", "-f", "-", text=json.dumps(bad), check=False)
     assert "does not call conversion webhooks" in answer.stderr
+
+
+def test_a_definition_as_projects_ship_them(platform, namespace):
+    file = str(pathlib.Path(__file__).parent / "berths.yaml")
+    assert "does not evaluate CEL rules" in platform.kubectl("apply", "-f", file, check=False).stderr
+    platform.kubectl("apply", "--server-side", "--force-conflicts", "-f", file)
+    platform.kubectl("wait", "--for", "condition=established", "--timeout=20s", "crd/berths.harbour.example.com")
+    one = {"apiVersion": "harbour.example.com/v1", "kind": "Berth",
+           "metadata": {"name": "one", "namespace": namespace, "annotations": {"definition.oam.dev/description": "wide"}},
+           "spec": {"secretName": "s", "hosts": ["*.example.com", "b.example.com"], "static": {"a": "b"}, "port": 8080,
+                    "resources": {"limits": {"cpu": 1, "memory": "1Gi"}}, "time": None, "any": [1, {"a": "b"}],
+                    "template": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"whatever": 1}},
+                    "list": [{"name": "a"}, {"name": "a", "protocol": "UDP", "weight": 3, "nested": {}}]}}
+    platform.apply(json.dumps(one))
+    spec = platform.objects("berth", "one", "-n", namespace)["spec"]
+    assert spec["list"] == [{"name": "a", "protocol": "TCP", "weight": 0, "nested": {"x": "yy"}},
+                            {"name": "a", "protocol": "UDP", "weight": 3, "nested": {"x": "yy"}}]
+    assert (spec["count"], spec["duration"], spec["mode"]) == (1, "5s", "Always") and "time" not in spec
+    assert spec["template"]["spec"] == {"whatever": 1} and spec["any"] == [1, {"a": "b"}]
+    head, row = platform.kubectl("get", "bth", "-n", namespace).splitlines()
+    assert head.split() == ["NAME", "READY", "HOSTS", "FIRST", "DESCRIPTION", "AGE", "COUNT", "SECRET"]
+    assert row.split()[:4] == ["one", "*.example.com", "a", "wide"]
+    assert platform.kubectl("get", "bth", "-n", namespace, "--field-selector=spec.secretName=other", "-o", "name") == ""
+    platform.kubectl("scale", "berth", "one", "-n", namespace, "--replicas=3")
+    older = platform.kubectl("get", "berths.v1alpha1.harbour.example.com", "one", "-n", namespace, check=False)
+    assert "v1alpha1 Berth is deprecated" in older.stderr
+    for change, words in [
+        ({"dynamic": {}}, '"spec" must validate one and only one schema (oneOf)'),
+        ({"hosts": ["a", "a"]}, 'spec.hosts[1]: Duplicate value: "a"'),
+        ({"mode": "No"}, 'spec.mode: Unsupported value: "No": supported values: "Always", "Never", "null"'),
+        ({"ratio": 0.7}, "spec.ratio in body should be a multiple of 0.5"),
+        ({"ip": "x"}, '"spec.ip" must validate at least one schema (anyOf)'),
+        ({"port": "1.5.5"}, "spec.port in body should match"),
+        ({"secretName": ""}, "spec.secretName in body should be at least 1 chars long"),
+        ({"headers": {"h": {"exact": "a", "prefix": "b"}}}, "must validate one and only one schema (oneOf)"),
+    ]:
+        refused = platform.kubectl("patch", "berth", "one", "-n", namespace, "--type=merge", "-p",
+                                   json.dumps({"spec": change}), check=False)
+        assert refused.returncode == 1 and words in refused.stderr, (change, refused.stderr)
+    platform.kubectl("delete", "-f", file, "--timeout=60s")
 
 
 def test_rules_that_are_not_evaluated_are_said(platform):

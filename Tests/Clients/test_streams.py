@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import until
+from conftest import CLIENTS, until
 
 
 def pod(name, namespace, command, **more):
@@ -22,7 +22,9 @@ def pod(name, namespace, command, **more):
 
 @pytest.fixture
 def web(platform, namespace):
-    platform.apply(pod("web", namespace, ["python3", "-m", "http.server", "8080", "--bind", "127.0.0.1"]))
+    answers = "import socket; socket.create_connection(('127.0.0.1', 8080)).close()"
+    platform.apply(pod("web", namespace, ["python3", "-m", "http.server", "8080", "--bind", "127.0.0.1"],
+                       readinessProbe={"exec": {"command": ["python3", "-c", answers]}, "periodSeconds": 1}))
     platform.kubectl("wait", "pod/web", "-n", namespace, "--for=condition=Ready", "--timeout=30s")
     return namespace
 
@@ -108,7 +110,7 @@ def test_copy_both_ways(platform, web, tmp_path):
     assert back.read_bytes() == there.read_bytes()
 
 
-def test_port_forward(platform, web):
+def test_port_forward(platform, web, command=command):
     with subprocess.Popen(command(platform, "port-forward", "pod/web", "-n", web, ":8080", ":9"),
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as forward:
         try:
@@ -132,8 +134,32 @@ def test_port_forward(platform, web):
     assert "connection refused" in refused
 
 
-def test_older_clients_hear_what_is_missing(platform, web):
-    environment = dict(os.environ, KUBECTL_REMOTE_COMMAND_WEBSOCKETS="false")
-    done = subprocess.run(command(platform, "exec", "web", "-n", web, "--", "true"), capture_output=True, text=True,
-                          env=environment, timeout=30)
-    assert done.returncode != 0 and "WebSocket only" in done.stderr
+def older(platform, *words):
+    """kubectl 1.30, told to stream as all before it did: over SPDY/3.1."""
+    return ["env", "KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false", "KUBECTL_PORT_FORWARD_WEBSOCKETS=false",
+            str(CLIENTS / "v30" / "kubectl"), "--kubeconfig", str(platform.state / "kubeconfig"), *words]
+
+
+def test_clients_of_before_websockets(platform, web, tmp_path):
+    def run(*words, text=None):
+        return subprocess.run(older(platform, *words), capture_output=True, text=True, input=text, timeout=60)
+    done = run("exec", "web", "-n", web, "-v=8", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (done.returncode, done.stdout) == (3, "out\n")
+    assert "err\n" in done.stderr and "exit code 3" in done.stderr
+    assert "Upgrade: SPDY/3.1" in done.stderr and "Upgrade: websocket" not in done.stderr
+    assert run("exec", "-i", "web", "-n", web, "--", "wc", "-c", text="x" * 300_000).stdout.strip() == "300000"
+    missing = run("exec", "web", "-n", web, "--", "no-such-program")
+    assert missing.returncode != 0 and "executable file not found in $PATH" in missing.stderr
+    there, back = tmp_path / "there", tmp_path / "back"
+    there.write_bytes(os.urandom(3_000_000))
+    assert run("cp", str(there), f"{web}/web:/srv/older").returncode == 0
+    assert run("cp", f"{web}/web:/srv/older", str(back)).returncode == 0
+    assert back.read_bytes() == there.read_bytes()
+    words = older(platform, "exec", "-it", "web", "-n", web, "--", "sh")
+    code, seen = in_terminal(words, ("[#$] $", "stty size; test -t 0 && echo on a terminal\n"),
+                             ("on a terminal\r", "exit 7\n"))
+    assert code == 7 and "40 100" in seen, seen
+
+
+def test_ports_are_forwarded_without_websockets(platform, web):
+    test_port_forward(platform, web, command=older)
