@@ -79,6 +79,23 @@ import Testing
         return server
     }
 
+    @Test func noMoreDefinitionsAreKeptThanTheLimitSays() async throws {
+        var limits = APILimits()
+        limits.definitions = 1
+        let server = try await Server(limits: limits)
+        #expect(try await server.post(Self.definitions, Self.definition).code == 201)
+        var other = Self.definition
+        other["metadata", "name"] = "ships.example.com"
+        other["spec", "names"] = ["plural": "ships", "kind": "Ship"]
+        let refused = try await server.post(Self.definitions, other)
+        #expect(refused.code == 403 && refused.message.contains("there are 1 CustomResourceDefinitions already"))
+        let path = Self.definitions + "/ships.example.com?fieldManager=a"
+        #expect(try await server.send(.patch, path, other, type: "application/apply-patch+yaml").code == 403)
+        // What is there may still change.
+        #expect(try await server.send(.patch, Self.definitions + "/boats.example.com", ["metadata": ["labels": ["a": "b"]]],
+                                      type: "application/merge-patch+json").code == 200)
+    }
+
     @Test func aDefinitionIsEstablishedAndPublishedAtOnce() async throws {
         let server = try await served()
         let definition = try await server.get("\(Self.definitions)/boats.example.com")

@@ -65,6 +65,37 @@ enum UsageAPI {
         group: group, version: "v1beta1", kind: "PodMetrics", plural: "pods", singular: "", verbs: ["get", "list"])
     static let resources = [nodes, pods]
 
+    /// For OpenAPI documents; nil for a resource of another group (upstream: k8s.io/metrics/pkg/apis/metrics/v1beta1).
+    static func schema(of resource: Resource, metadata: JSON) -> OpenAPISchema? {
+        guard resource.group == group else { return nil }
+        let usage: JSON = [
+            "description": "The memory usage is the memory working set.",
+            "type": "object", "additionalProperties": ["type": "string"],
+        ]
+        var properties: JSON = [
+            "apiVersion": ["type": "string"], "kind": ["type": "string"], "metadata": metadata,
+            "timestamp": [
+                "description": "The end of the time over which was measured.", "type": "string", "format": "date-time",
+            ],
+            "window": ["description": "How long was measured, up to the timestamp.", "type": "string"],
+        ]
+        if resource == nodes {
+            properties["usage"] = usage
+        } else {
+            properties["containers"] = [
+                "description": "All containers of the pod, measured over the same time.", "type": "array",
+                "items": [
+                    "type": "object", "required": ["name", "usage"],
+                    "properties": ["name": ["type": "string"], "usage": usage],
+                ],
+            ]
+        }
+        let required: JSON = resource == nodes ? ["timestamp", "window", "usage"] : ["timestamp", "window", "containers"]
+        return OpenAPISchema(
+            name: "io.k8s.metrics.pkg.apis.metrics.v1beta1.\(resource.kind)",
+            tree: ["type": "object", "required": required, "properties": properties])
+    }
+
     static func tree(_ usage: Usage) -> JSON {
         [
             "cpu": .string(Quantity(nanos: Int128(usage.cpuNanocores)).text),

@@ -14,6 +14,7 @@ extension KubernetesAPI {
             try admitStorageClass(of: &object)
             try admitLimits(of: &object, resource)
         case ("networking.k8s.io", "ingresses"): try admitIngressClass(of: &object)
+        case ("apiextensions.k8s.io", "customresourcedefinitions"): try admitDefinition()
         default: break
         }
         if resource.isNamespaced { try admitQuota(of: object, resource) }

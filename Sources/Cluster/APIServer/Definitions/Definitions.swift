@@ -142,6 +142,18 @@ extension KubernetesAPI {
     }
 }
 
+extension KubernetesAPI {
+    /// Refuses more definitions than are kept.
+    func admitDefinition() throws(Problem) {
+        let prefix = ObjectRecords.prefix(Definition.resource, namespace: nil)
+        let page = try records.store.page(prefix: prefix, limit: 1)
+        guard page.records.count + page.remaining >= limits.definitions else { return }
+        throw Problem(
+            .forbidden, "there are \(limits.definitions) CustomResourceDefinitions already, and no more are kept: "
+                + "delete one first")
+    }
+}
+
 /// The chunks of a watch, which ends when its kind is served otherwise.
 struct ServingChunks: APIChunks {
     let chunks: any APIChunks

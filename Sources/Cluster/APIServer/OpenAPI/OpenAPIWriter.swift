@@ -21,8 +21,9 @@ struct OpenAPIWriter {
         var types = OpenAPITypes(version: version)
         for served in resources {
             let resource = served.resource
-            types.add(resource, custom: customSchema(of: served))
-            write(served, to: &paths)
+            let custom = customSchema(of: served)
+            types.add(resource, custom: custom)
+            write(served, customType: custom?.name, to: &paths)
         }
         let info: JSON = ["title": "Kubernetes", "version": .string(ServerVersion.git)]
         switch version {
@@ -33,18 +34,19 @@ struct OpenAPIWriter {
         }
     }
 
-    /// What a definition says of a custom resource.
+    /// What a definition says of a custom resource, and what is not in the table of types.
     private func customSchema(of served: ServedResource) -> OpenAPISchema? {
+        if let schema = UsageAPI.schema(of: served.resource, metadata: reference("meta.v1.ObjectMeta")) { return schema }
         guard let custom = served.custom else { return nil }
         let tree = SchemaDocument.schema(
             of: custom.version, metadata: reference("meta.v1.ObjectMeta"), isVersion2: version == .two)
         return OpenAPISchema(name: SchemaDocument.name(of: served.resource), tree: tree)
     }
 
-    private func write(_ served: ServedResource, to paths: inout JSON) {
+    private func write(_ served: ServedResource, customType: String?, to paths: inout JSON) {
         let resource = served.resource
         var target = Target(resource: resource, group: resource.group, version: resource.version, kind: resource.kind)
-        if served.custom != nil { target.customType = SchemaDocument.name(of: resource) }
+        target.customType = customType
         let place = resource.isNamespaced ? "{namespace}" : ""
         let whole = resource.path(namespace: place)
         paths[whole] = collection(target)
@@ -74,7 +76,7 @@ struct OpenAPIWriter {
         var version: String
         var kind: String
         var subresource = ""
-        /// The full name of a custom resource's type.
+        /// The full name of a type that is not in the table.
         var customType: String?
 
         var gvk: JSON { ["group": .string(group), "kind": .string(kind), "version": .string(version)] }
