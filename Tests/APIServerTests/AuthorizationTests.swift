@@ -177,9 +177,7 @@ import Testing
 @Suite struct AccessRequestTests {
     private func verbs(_ method: String, _ path: String) -> [String] {
         let request = HTTPRequest(method: .init(method) ?? .get, scheme: nil, authority: nil, path: path)
-        let parts = path.split(separator: "?", maxSplits: 1)
-        let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
-        return AccessRequest.all(request, route: Route(path: parts[0]), query: query).map(\.verb)
+        return AccessRequest.all(request, RequestTarget(request)).map(\.verb)
     }
 
     @Test func browsersSayTheirTokenAsASubprotocol() {

@@ -59,11 +59,15 @@ struct APICall: Sendable {
             accept: accept, query: query, isStream: isStream, hasProtobuf: Schema.type(of: resource) != nil)
     }
 
-    /// Shows an object the way that the client asked for.
-    func answer(with object: Object, code: Int = 200, warnings: [String] = [], api: KubernetesAPI) throws(Problem)
-        -> APIAnswer
-    {
+    /// Shows an object the way that the client asked for; `bytes` are what was stored of it just now.
+    func answer(
+        with object: Object, storedAs bytes: [UInt8]? = nil, code: Int = 200, warnings: [String] = [],
+        api: KubernetesAPI
+    ) throws(Problem) -> APIAnswer {
         let presentation = try presentation()
+        if let bytes, presentation.isStored, !StoredVersions.needConversion(resource) {
+            return .bytes(bytes, code: code).warning(warnings)
+        }
         let tree: JSON
         switch presentation.representation {
         case .object: tree = object.tree
@@ -92,7 +96,12 @@ extension APIAnswer {
             let kind = tree["kind"]?.string ?? "object"
             return .problem(Problem(.internalError, "this \(kind) cannot be shown as protobuf: \(error)"))
         }
-        var answer = APIAnswer.bytes(bytes, code: code, contentType: presentation.contentType)
+        return APIAnswer.bytes(bytes, code: code, contentType: presentation.contentType).warning(warnings)
+    }
+
+    /// The same answer with these warnings.
+    func warning(_ warnings: [String]) -> APIAnswer {
+        var answer = self
         for warning in warnings { answer.add(warning: warning) }
         return answer
     }

@@ -25,8 +25,15 @@ package struct APIEnvironment: Sendable {
     func makeUID() -> String {
         let high = random() & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
         let low = random() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-        let digits = Array(hex(high) + hex(low))
-        return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }.joined(separator: "-")
+        var text: [UInt8] = []
+        text.reserveCapacity(36)
+        for digit in 0..<32 {
+            if digit == 8 || digit == 12 || digit == 16 || digit == 20 { text.append(UInt8(ascii: "-")) }
+            let number = digit < 16 ? high : low
+            let value = UInt8(truncatingIfNeeded: number >> UInt64(60 - digit % 16 * 4)) & 0xF
+            text.append(value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10)
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 
     /// What `generateName` is completed with: five characters that make no words and are not mistaken for each other.
@@ -39,10 +46,5 @@ package struct APIEnvironment: Sendable {
             bits /= UInt64(alphabet.count)
         }
         return suffix
-    }
-
-    private func hex(_ number: UInt64) -> String {
-        let text = String(number, radix: 16)
-        return String(repeating: "0", count: 16 - text.count) + text
     }
 }

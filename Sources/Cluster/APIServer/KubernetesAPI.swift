@@ -1,6 +1,7 @@
 // The Kubernetes API: takes a request, answers it; the same for sockets and for callers within the program.
 
 import Access
+import CustomResources
 import Formats
 import HTTPTypes
 import Logging
@@ -55,32 +56,30 @@ package final class KubernetesAPI: Sendable {
     }
 
     /// The answer to a request that `handle` let in.
-    func respond(to request: HTTPRequest, body: [UInt8], identity: Identity) async -> APIAnswer {
-        let target = request.path ?? "/"
-        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let route = Route(path: parts.first ?? "/")
-        let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
+    func respond(
+        to request: HTTPRequest, _ target: RequestTarget, body: [UInt8], identity: Identity
+    ) async -> APIAnswer {
         do {
             let caller = try caller(identity, request.headerFields)
-            for wish in AccessRequest.all(request, route: route, query: query) {
+            for wish in AccessRequest.all(request, target) {
                 try access.authorizer.check(caller, wish)
             }
             if body.count > limits.bodyBytes {
                 throw Problem(.requestEntityTooLarge, "Request entity too large: limit is \(limits.bodyBytes)")
             }
-            switch route {
+            switch target.route {
             case .resource(let path):
                 return try await Caller.$current.withValue(caller) {
-                    try await answer(request, query: query, path: path, body: body)
+                    try await answer(request, query: target.query, path: path, body: body)
                 }
-            default: return try await document(route, request: request, query: query)
+            default: return try await document(target.route, request: request, query: target.query)
             }
         } catch let problem as Problem {
             return .problem(problem, accept: request.headerFields[.accept])
         } catch let expired as ExpiredList {
             return expired.answer
         } catch {
-            logger.error("request failed", metadata: ["path": "\(target)", "error": "\(error)"])
+            logger.error("request failed", metadata: ["path": "\(request.path ?? "/")", "error": "\(error)"])
             return .problem(Problem(.internalError, "Internal error occurred: \(error)"))
         }
     }
@@ -176,6 +175,8 @@ package struct APILimits: Sendable {
     package var bookmarkSeconds = 60
     /// Objects that a page reads at once while it looks for those that a selector wants.
     package var scannedObjects = 500
+    /// CustomResourceDefinitions; 403 above.
+    package var definitions = Definition.countLimit
 
     package init() {}
 }

@@ -85,6 +85,10 @@ enum Negotiation {
     static func presentation(
         accept: String?, query: Query, isStream: Bool = false, hasProtobuf: Bool = false
     ) throws(Problem) -> Presentation {
+        // What most clients send needs no taking apart.
+        if accept == nil || accept == "application/json" || accept == "*/*" {
+            return Presentation(isPretty: query.flag("pretty"))
+        }
         let ranges = MediaRange.wanted(accept)
         if MediaRange.list(accept).isEmpty { return Presentation(isPretty: query.flag("pretty")) }
         for range in ranges {

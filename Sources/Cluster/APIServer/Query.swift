@@ -8,11 +8,10 @@ struct Query: Sendable, Hashable {
 
     /// Reads what stands after the `?`.
     init(parsing text: Substring) {
-        for pair in text.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = parts.first else { continue }
-            let value = parts.count > 1 ? Query.decode(parts[1], plusIsSpace: true) : ""
-            values[Query.decode(name, plusIsSpace: true), default: []].append(value)
+        for pair in text.utf8.split(separator: UInt8(ascii: "&")) {
+            let mark = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
+            let value = Query.decode(Substring(pair[mark...].dropFirst()), plusIsSpace: true)
+            values[Query.decode(Substring(pair[..<mark]), plusIsSpace: true), default: []].append(value)
         }
     }
 

@@ -21,7 +21,7 @@ extension KubernetesAPI {
         prepareFresh(&object, call.served)
         let created = try await store(
             object, call, isDryRun: isDryRun, tracking: try tracking ?? fieldTracking(call))
-        return try call.answer(with: created, code: 201, warnings: warnings, api: self)
+        return try call.answer(with: created.object, storedAs: created.bytes, code: 201, warnings: warnings, api: self)
     }
 
     /// Creates an object of this program's own making, unless it is there; the way in for start-up.
@@ -47,7 +47,7 @@ extension KubernetesAPI {
     /// Validates and stores, trying other names where the name is generated.
     private func store(
         _ object: Object, _ call: APICall, isDryRun: Bool, tracking: FieldTracking
-    ) async throws -> Object {
+    ) async throws -> (object: Object, bytes: [UInt8]?) {
         var object = object
         let base = object.tree["metadata", "generateName"]?.string ?? ""
         let generates = object.name.isEmpty && !base.isEmpty
@@ -67,13 +67,13 @@ extension KubernetesAPI {
                 if try records.get(call.resource, namespace: fresh.namespace, name: fresh.name) != nil {
                     throw Problem.alreadyExists(call.resource, fresh.name)
                 }
-                return fresh
+                return (fresh, nil)
             }
             let claim = try allocateAddresses(for: &fresh, replacing: nil, call.resource)
             do throws(StoreFailure) {
                 let record = try await records.create(fresh, of: call.resource)
                 fresh.resourceVersion = String(record.revision)
-                return fresh
+                return (fresh, record.bytes)
             } catch {
                 release(claim.taken)
                 switch error {

@@ -117,10 +117,10 @@ extension Impersonation {
 
 extension AccessRequest {
     /// What a request wants, as the authorizer asks it (upstream: apiserver/pkg/endpoints/request/requestinfo.go).
-    init(_ request: HTTPRequest, route: Route, query: Query) {
-        let path = request.path ?? "/"
-        let plainPath = String(path.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)[0])
-        guard case .resource(let resource) = route else {
+    init(_ request: HTTPRequest, _ place: RequestTarget) {
+        let query = place.query
+        let plainPath = String(place.path)
+        guard case .resource(let resource) = place.route else {
             self.init(verb: request.method.rawValue.lowercased(), path: plainPath)
             return
         }
@@ -148,8 +148,8 @@ extension AccessRequest {
 
     /// Everything that has to be allowed for a request: itself, and for a WebSocket into a pod, which begins as a GET, also
     /// `create` (upstream: AuthorizePodWebsocketUpgradeCreatePermission).
-    static func all(_ request: HTTPRequest, route: Route, query: Query) -> [AccessRequest] {
-        let wish = AccessRequest(request, route: route, query: query)
+    static func all(_ request: HTTPRequest, _ place: RequestTarget) -> [AccessRequest] {
+        let wish = AccessRequest(request, place)
         guard let target = wish.target, target.group.isEmpty, target.plural == "pods", wish.verb == "get",
             ["exec", "attach", "portforward"].contains(target.subresource)
         else { return [wish] }

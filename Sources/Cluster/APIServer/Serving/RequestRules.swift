@@ -24,6 +24,7 @@ enum RequestRules {
     /// Segments become parts of keys, so none may be empty, lead upwards, or hold a separator
     /// (upstream: api/validation/path).
     private static func fault(ofPath target: String) -> Problem? {
+        if isPlain(target) { return nil }
         let path = target.prefix { $0 != "?" }
         guard path.hasPrefix("/") else { return .badRequest("the path does not begin with /") }
         var segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
@@ -43,10 +44,26 @@ enum RequestRules {
         return nil
     }
 
+    /// Whether a path is of the kind that nearly all are, with nothing in it to look at twice.
+    private static func isPlain(_ target: String) -> Bool {
+        var last = UInt8(ascii: " ")
+        for byte in target.utf8 {
+            switch (last, byte) {
+            case (_, UInt8(ascii: "?")): return last != UInt8(ascii: " ")
+            case (UInt8(ascii: " "), _): if byte != UInt8(ascii: "/") { return false }
+            case (UInt8(ascii: "/"), UInt8(ascii: "/")), (UInt8(ascii: "/"), UInt8(ascii: ".")): return false
+            case (_, UInt8(ascii: "%")), (_, 0...0x20), (_, 0x7F...): return false
+            default: break
+            }
+            last = byte
+        }
+        return last != UInt8(ascii: " ")
+    }
+
     private static func fault(ofSegment name: String) -> String? {
         if name == "." || name == ".." { return "may not be '\(name)'" }
-        if name.contains("/") { return "may not contain '/'" }
-        if name.contains("%") { return "may not contain '%'" }
+        if name.utf8.contains(UInt8(ascii: "/")) { return "may not contain '/'" }
+        if name.utf8.contains(UInt8(ascii: "%")) { return "may not contain '%'" }
         if name.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F || $0.value == 0xFFFD }) {
             return "may not contain control characters"
         }

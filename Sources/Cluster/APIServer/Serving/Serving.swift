@@ -13,7 +13,8 @@ extension KubernetesAPI {
         if let problem = RequestRules.problem(with: request, limits) {
             return .problem(problem, accept: request.headerFields[.accept])
         }
-        let summary = RequestSummary(request, served: served)
+        let target = RequestTarget(request)
+        let summary = RequestSummary(request, target, served: served)
         let began = environment.now()
         // As upstream: a system:masters caller always gets an answer, and what runs long is not counted.
         let isCounted = !summary.isLongRunning && !identity.groups.contains(Identity.mastersGroup)
@@ -23,7 +24,7 @@ extension KubernetesAPI {
             traffic.withLock { $0.answered(summary, code: 429, seconds: nil) }
             return .problem(problem, accept: request.headerFields[.accept])
         }
-        var answer = await respond(to: request, body: body, identity: identity)
+        var answer = await respond(to: request, target, body: body, identity: identity)
         if isCounted { traffic.withLock { $0.left(isMutating: summary.isMutating) } }
         let code = answer.response.status.code
         if case .stream(let chunks) = answer.body {
@@ -74,16 +75,13 @@ struct RequestSummary: Sendable, Hashable {
     var isMutating: Bool { !["GET", "LIST", "WATCH", "HEAD"].contains(verb) }
     var isLongRunning: Bool { verb == "WATCH" || Self.streaming.contains(subresource) }
 
-    init(_ request: HTTPRequest, served: ServedResources) {
-        let target = request.path ?? "/"
-        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let query = parts.count > 1 ? Query(parsing: parts[1]) : Query()
+    init(_ request: HTTPRequest, _ target: RequestTarget, served: ServedResources) {
         verb = Self.verb(request.method)
-        guard case .resource(let path) = Route(path: parts.first ?? "/"),
+        guard case .resource(let path) = target.route,
             let found = served.find(group: path.group, version: path.version, plural: path.plural)
         else {
             let known: Set<Substring> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/readyz", "/version"]
-            if let path = parts.first, known.contains(path) { subresource = String(path) }
+            if known.contains(target.path) { subresource = String(target.path) }
             return
         }
         group = path.group
@@ -91,9 +89,9 @@ struct RequestSummary: Sendable, Hashable {
         resource = path.plural
         if let name = path.subresource, Self.known(name, of: found.resource) { subresource = name }
         scope = path.name != nil ? "resource" : path.namespace != nil ? "namespace" : "cluster"
-        isDryRun = query["dryRun"] == "All"
+        isDryRun = target.query["dryRun"] == "All"
         switch (verb, path.name) {
-        case ("GET", _) where query.flag("watch"): verb = "WATCH"
+        case ("GET", _) where target.query.flag("watch"): verb = "WATCH"
         case ("GET", nil): verb = "LIST"
         case ("DELETE", nil): verb = "DELETECOLLECTION"
         case ("PATCH", _) where request.headerFields[.contentType]?.hasPrefix("application/apply-patch") == true:
@@ -108,7 +106,9 @@ struct RequestSummary: Sendable, Hashable {
     }
 
     private static func verb(_ method: HTTPRequest.Method) -> String {
-        let known: Set<String> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-        return known.contains(method.rawValue) ? method.rawValue : "other"
+        switch method {
+        case .get, .head, .post, .put, .patch, .delete, .options: method.rawValue
+        default: "other"
+        }
     }
 }
