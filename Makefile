@@ -8,7 +8,7 @@ RELEASE := .build/release/mangrove
 VENV := .venv
 ROOT := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: help setup build release demo test test-unit test-clients fuzz bench format clean
+.PHONY: help setup build release demo test test-unit test-clients fuzz bench bench-catalogue format clean
 
 help: ## List the targets.
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ fuzz: ## Mutate what every network decoder reads; ROUNDS=100000 SEED=1 by defaul
 
 bench: release ## Print a table of measurements, with peers in the same run.
 	$(ROOT) $(VENV)/bin/python Benchmarks/bench.py --mangrove $(RELEASE)
+
+bench-catalogue: ## Measure the catalogue in process, without interfaces.
+	swift build -c release --product catalogue-bench
+	.build/release/catalogue-bench
 
 format: ## Lay out the Swift sources by .swift-format.
 	swift format --in-place --recursive --parallel Sources Tests Package.swift

@@ -78,6 +78,8 @@ let tests: [Target] = [
     suite("Platform", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Access", "APIServer", "Platform",
           "Commands", parts: .httpTypes, .nio, .log),
     .testTarget(name: "ArchitectureTests", path: "Tests/Architecture"),
+    // Measures the catalogue without an interface in between; `make bench-catalogue`.
+    .executableTarget(name: "catalogue-bench", dependencies: ["Catalogue", "Frameworks"], path: "Benchmarks/Catalogue"),
     // A program for tests to kill: it has the store open and writes without pause.
     .executableTarget(name: "store-under-load", dependencies: ["Storage", "Watching"] + [Part.log.product],
                       path: "Tests/StoreUnderLoad"),

@@ -70,7 +70,10 @@ import Testing
         let wanted = [instance("10.0.0.1"), instance("10.0.0.2", 9090), instance("fd00::1"), instance("10.0.0.3")]
         let refused = [instance("127.0.0.1"), instance("db.example.com"), instance("10.0.0.4", 0)]
         let (_, slices) = settled(wanted + refused)
-        #expect(Set(slices.map(\.name)) == ["orders-nacos-8080", "orders-nacos-9090", "orders-nacos-ipv6-8080"])
+        #expect(
+            Set(slices.map(\.name)) == [
+                "orders-nacos-8080", "orders-nacos-9090", "orders-nacos-ipv6-8080", "orders-nacos-local",
+            ])
         #expect(plan(wanted + refused).unusable.count == 3)
     }
 

@@ -12,6 +12,9 @@ extension CatalogueMachine {
         interfaces.mappings.filter { $0.key.namespace == namespace }.map(\.value).sorted { $0.interface < $1.interface }
     }
 
+    /// The namespaces that have rows.
+    package var mappingNamespaces: Set<String> { Set(interfaces.mappings.keys.map(\.namespace)) }
+
     /// A row was written. Throws `mappingMoved` when the row is not as the writer took it to be.
     package mutating func mapped(
         _ interface: String, to text: String, in namespace: String, when condition: MappingCondition
@@ -40,6 +43,20 @@ extension CatalogueMachine {
         tableChanged(interfaces.set(nil, for: key), in: namespace)
         changed.insert(key)
         return true
+    }
+
+    /// A row kept over a restart was read back. Where its interface has been written again already, both count.
+    package mutating func adopted(_ row: InterfaceMapping, in namespace: String) throws(CatalogueProblem) {
+        let key = ServiceName.mapping(of: row.interface, in: namespace)
+        let current = interfaces.mappings[key]
+        if current == nil, interfaces.mappings.count >= limits.mappings { throw .tooManyMappings(limit: limits.mappings) }
+        let missing = current.map { Set(row.applications).subtracting($0.applications).sorted() } ?? []
+        guard current == nil || !missing.isEmpty else { return }
+        let text = current.map { ([$0.text] + missing).joined(separator: ",") } ?? row.text
+        let version = current.map { max($0.version, row.version) &+ 1 } ?? row.version
+        let mapping = InterfaceMapping(interface: row.interface, text: text, version: version)
+        tableChanged(interfaces.set(mapping, for: key), in: namespace)
+        changed.insert(key)
     }
 
     /// An application published the document of one of its revisions.

@@ -10,6 +10,12 @@ package struct InterfaceMapping: Hashable, Sendable {
     /// Changes since the row was made, ZooKeeper's data version.
     package let version: Int32
 
+    package init(interface: String, text: String, version: Int32) {
+        self.interface = interface
+        self.text = text
+        self.version = version
+    }
+
     package var applications: [String] {
         text.split(separator: ",").map { String($0.drop(while: \.isWhitespace).prefix { !$0.isWhitespace }) }
             .filter { !$0.isEmpty }

@@ -15,6 +15,14 @@ extension ServiceCatalogue {
         state.withLock { $0.machine.mappings(in: namespace) }
     }
 
+    /// The namespaces that have rows.
+    package func mappingNamespaces() -> Set<String> { state.withLock { $0.machine.mappingNamespaces } }
+
+    /// Takes back a row that was kept over a restart. Where its interface has been written again already, both count.
+    package func adopt(_ row: InterfaceMapping, in namespace: String) throws(CatalogueProblem) {
+        try attempt { machine throws(CatalogueProblem) in try machine.adopted(row, in: namespace) }
+    }
+
     /// Writes a row. A feed tells of it by `ServiceName.mapping(of:in:)`. Throws `mappingMoved` when the row is not as
     /// the condition says; who compares by md5 reads the row, compares, and names its version here.
     @discardableResult

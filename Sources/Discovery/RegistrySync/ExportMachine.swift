@@ -19,6 +19,8 @@ package struct ExportPlan: Sendable, Hashable {
     package var actions: [ExportAction] = []
     /// Addresses that an EndpointSlice cannot carry: host names and loopback addresses.
     package var unusable: [String] = []
+    /// Instances whose words are too many for an annotation: a restart does not bring them back.
+    package var unkept: [String] = []
 }
 
 /// Plans exports. A plan is right from any state; where a Service has to be made first, the slices follow in the next
@@ -26,7 +28,7 @@ package struct ExportPlan: Sendable, Hashable {
 package enum ExportMachine {
     /// Endpoints in one EndpointSlice, the API's own limit.
     package static let endpointLimit = 1000
-    /// Bytes of the annotation that keeps the instances' raw words; above it only addresses and ports are exported.
+    /// Bytes of the annotation that keeps the instances' raw words; more instances go into another slice.
     package static let annotationLimitBytes = 128 << 10
 
     /// - Parameters:
@@ -38,7 +40,12 @@ package enum ExportMachine {
         _ name: ServiceName, instances: [Instance], services: [Object], slices: [Object], keepsService: Bool
     ) -> ExportPlan {
         var plan = ExportPlan()
-        let groups = group(instances, &plan)
+        let isHidden = services.contains(where: ExportMark.isHidden(service:))
+        let groups = isHidden ? [] : groups(of: instances, in: slices)
+        for group in groups {
+            if group.key.type == nil { plan.unusable += group.instances.map { "\($0.address):\($0.port)" } }
+            if group.raw == nil { plan.unkept += group.instances.map { "\($0.address):\($0.port)" } }
+        }
         let own = services.filter(ExportMark.isOwn(service:))
         let target = services.first { !ExportMark.isOwn(service: $0) } ?? own.first
         for service in own where service.key != target?.key && !service.isTerminating {
@@ -71,112 +78,96 @@ package enum ExportMachine {
         return plan
     }
 
-    // MARK: Groups: what goes into one slice
-
-    struct Group {
-        var origin: Origin
-        var type: AddressType
-        var port: Int
-        /// Counts the slices of one origin, type and port.
-        var part: Int
-        var instances: [Instance]
-    }
-
-    private struct GroupKey: Hashable {
-        var origin: Origin
-        var type: AddressType
-        var port: Int
-    }
-
-    private static func group(_ instances: [Instance], _ plan: inout ExportPlan) -> [Group] {
-        var members: [GroupKey: [Instance]] = [:]
-        for instance in instances {
-            guard let type = AddressType(instance.address), (1...65_535).contains(instance.port) else {
-                plan.unusable.append("\(instance.address):\(instance.port)")
-                continue
-            }
-            let key = GroupKey(origin: instance.origin, type: type, port: instance.port)
-            members[key, default: []].append(instance)
-        }
-        let keys = members.keys.sorted {
-            ($0.origin.rawValue, $0.type.rawValue, $0.port) < ($1.origin.rawValue, $1.type.rawValue, $1.port)
-        }
-        return keys.flatMap { key in
-            let all = (members[key] ?? []).sorted { ($0.address, $0.cluster) < ($1.address, $1.cluster) }
-            return stride(from: 0, to: all.count, by: endpointLimit).enumerated().map { part, start in
-                Group(
-                    origin: key.origin, type: key.type, port: key.port, part: part,
-                    instances: Array(all[start..<min(start + endpointLimit, all.count)]))
-            }
-        }
-    }
-
     // MARK: Objects
 
-    /// A Service without selector; its port is the one that most instances have.
+    /// A Service without selector; its ports are those of the slice that most instances are in. One whose instances are
+    /// all at addresses that mean nothing elsewhere has a port too, and refuses calls.
     private static func service(_ name: ServiceName, _ groups: [Group]) -> Object {
         var service = Object(.services, namespace: name.namespace, name: name.kubernetesName)
-        let main = groups.max { ($0.instances.count, $1.port) < ($1.instances.count, $0.port) }
+        let main = groups.max {
+            ($0.key.type == nil ? 0 : 1, $0.instances.count, $1.key.port)
+                < ($1.key.type == nil ? 0 : 1, $1.instances.count, $0.key.port)
+        }
         service.labels = [
-            ExportMark.originLabel: main?.origin.rawValue ?? "", ExportMark.serviceManagedBy: ExportMark.manager,
+            ExportMark.originLabel: main?.key.origin.rawValue ?? "", ExportMark.serviceManagedBy: ExportMark.manager,
         ]
         service.annotations = [ExportMark.serviceAnnotation: name.annotation]
-        let port = JSON(main?.port ?? 0)
-        service.spec = [
-            "type": "ClusterIP", "ports": [["port": port, "protocol": "TCP", "targetPort": port]],
-        ]
+        let own = main?.instances.first?.port ?? 0
+        guard let main, (1...65_535).contains(own) else {
+            service.spec = ["type": "ClusterIP", "clusterIP": "None"]
+            return service
+        }
+        let carrier: JSON = main.key.isUDP ? "UDP" : "TCP"
+        var first: JSON = ["port": JSON(own), "protocol": carrier, "targetPort": JSON(own)]
+        if !main.key.further.isEmpty { first["name"] = .string(ownPortName(own, in: main)) }
+        let others = main.key.further.keys.sorted().map { key -> JSON in
+            let port = JSON(main.key.further[key] ?? 0)
+            return ["name": .string(key), "port": port, "protocol": carrier, "targetPort": port]
+        }
+        service.spec = ["type": "ClusterIP", "ports": .array([first] + others)]
         return service
     }
 
+    /// What a port is called among several.
+    private static func ownPortName(_ port: Int, in group: Group) -> String {
+        group.instances.first?.ports.filter { $0.value == port }.keys.sorted().first ?? "main"
+    }
+
     private static func slice(_ name: ServiceName, _ group: Group, of service: Object) -> Object {
-        let suffix = group.part == 0 ? "" : "-\(group.part)"
-        let family = group.type == .ipv6 ? "-ipv6" : ""
-        var slice = Object(
-            .endpointSlices, namespace: service.namespace,
-            name: "\(service.name)-\(group.origin.rawValue)\(family)-\(group.port)\(suffix)")
+        var slice = Object(.endpointSlices, namespace: service.namespace, name: "\(service.name)-\(group.suffix)")
         slice.labels = [
             ExportMark.sliceService: service.name, ExportMark.sliceManagedBy: ExportMark.manager,
-            ExportMark.originLabel: group.origin.rawValue,
+            ExportMark.originLabel: group.key.origin.rawValue,
         ]
-        slice.annotations = annotations(name, group)
+        slice.annotations = [
+            ExportMark.serviceAnnotation: name.annotation,
+            ExportMark.partAnnotation: "\(group.key.suffix)/\(group.part)",
+        ]
+        if let raw = group.raw { slice.annotations[ExportMark.instancesAnnotation] = raw }
         var owner = OwnerReference(controller: service)
         owner.blocksOwnerDeletion = false
         slice.ownerReferences = [owner]
-        slice["addressType"] = .string(group.type.rawValue)
-        slice["endpoints"] = .array(endpoints(group.instances))
-        slice["ports"] = [["name": .string(portName(of: service, group)), "port": JSON(group.port), "protocol": "TCP"]]
+        slice["addressType"] = .string((group.key.type ?? .ipv4).rawValue)
+        slice["endpoints"] = group.key.type == nil ? [] : .array(endpoints(group.instances))
+        slice["ports"] = group.key.type == nil ? [] : .array(ports(of: service, group))
         return slice
-    }
-
-    private static func annotations(_ name: ServiceName, _ group: Group) -> [String: String] {
-        var annotations = [ExportMark.serviceAnnotation: name.annotation]
-        let raw = JSON.array(group.instances.map(RawInstance.tree)).text
-        if raw.utf8.count <= annotationLimitBytes { annotations[ExportMark.instancesAnnotation] = raw }
-        return annotations
     }
 
     private static func endpoints(_ instances: [Instance]) -> [JSON] {
         // The same address may be declared in two clusters; it takes calls when either does.
         var ready: [String: Bool] = [:]
+        var serving: [String: Bool] = [:]
         for instance in instances {
-            let takesCalls = instance.isHealthy && instance.isEnabled && instance.weight > 0
-            ready[instance.address] = takesCalls || ready[instance.address] == true
+            ready[instance.address] = instance.takesCalls || ready[instance.address] == true
+            serving[instance.address] = instance.isHealthy || serving[instance.address] == true
         }
         return ready.keys.sorted().map { address in
-            let isReady = JSON.bool(ready[address] ?? false)
-            return [
+            [
                 "addresses": [.string(address)],
-                "conditions": ["ready": isReady, "serving": isReady, "terminating": false],
+                "conditions": [
+                    "ready": .bool(ready[address] ?? false), "serving": .bool(serving[address] ?? false),
+                    "terminating": false,
+                ],
             ]
         }
+    }
+
+    private static func ports(of service: Object, _ group: Group) -> [JSON] {
+        let carrier: JSON = group.key.isUDP ? "UDP" : "TCP"
+        let first = portName(of: service, group)
+        let further = group.key.further.filter { $0.key != first }
+        return [["name": .string(first), "port": JSON(group.key.port), "protocol": carrier]]
+            + further.keys.sorted().map { key in
+                ["name": .string(key), "port": JSON(further[key] ?? 0), "protocol": carrier]
+            }
     }
 
     /// The Service's port that calls for these instances come in by: the one whose target is their port, or that bears
     /// a name of theirs, or the first.
     private static func portName(of service: Object, _ group: Group) -> String {
         let ports = service.spec["ports"]?.array ?? []
-        let byTarget = ports.first { ($0["targetPort"]?.integer ?? $0["port"]?.integer) == group.port }
-        let names = Set(group.instances.flatMap { $0.ports.filter { $0.value == group.port }.keys })
+        let byTarget = ports.first { ($0["targetPort"]?.integer ?? $0["port"]?.integer) == group.key.port }
+        let names = Set(group.instances.flatMap { $0.ports.filter { $0.value == group.key.port }.keys })
         let byName = ports.first { names.contains($0["name"]?.string ?? "") }
         return (byTarget ?? byName ?? ports.first)?["name"]?.string ?? ""
     }
@@ -185,12 +176,15 @@ package enum ExportMachine {
 
     private static func isSame(_ current: Object, _ wanted: Object) -> Bool {
         func ports(_ slice: Object) -> [String] {
-            (slice["ports"]?.array ?? []).map { "\($0["name"]?.string ?? "")/\($0["port"]?.integer ?? 0)" }
+            (slice["ports"]?.array ?? []).map {
+                "\($0["name"]?.string ?? "")/\($0["port"]?.integer ?? 0)/\($0["protocol"]?.string ?? "TCP")"
+            }
         }
         func endpoints(_ slice: Object) -> [String] {
             (slice["endpoints"]?.array ?? []).map { endpoint in
                 let isReady = endpoint["conditions"]?["ready"]?.bool ?? true
                 return "\(endpoint["addresses"]?.strings ?? []) \(isReady)"
+                    + " \(endpoint["conditions"]?["serving"]?.bool ?? isReady)"
             }
         }
         return ports(current) == ports(wanted) && endpoints(current) == endpoints(wanted)

@@ -12,6 +12,16 @@ package enum ExportMark {
     package static let serviceAnnotation = "mangrove.dev/service"
     /// The exported instances in their writers' words, a JSON array; on EndpointSlices.
     package static let instancesAnnotation = "mangrove.dev/instances"
+    /// On EndpointSlices made here: which instances go into it, and which of several slices it is.
+    static let partAnnotation = "mangrove.dev/part"
+    /// On a Service of yours, `true`: registries do not show it, and nothing registered elsewhere joins it.
+    package static let hiddenAnnotation = "mangrove.dev/hidden"
+    /// On a Service of yours: the group it has in the catalogue, unless `serviceAnnotation` names one.
+    package static let groupAnnotation = "mangrove.dev/group"
+    /// On a Service of yours: what is spoken at its first port, else that port's `appProtocol` says so.
+    package static let protocolAnnotation = "mangrove.dev/protocol"
+    /// On a Service of yours: `key=value,key=value`, the metadata that registries show of its instances.
+    package static let metadataAnnotation = "mangrove.dev/metadata"
     /// Who manages Services and EndpointSlices that were made here.
     package static let manager = "registry-sync.mangrove.dev"
     package static let serviceManagedBy = "app.kubernetes.io/managed-by"
@@ -22,14 +32,25 @@ package enum ExportMark {
     package static func isOwn(service: Object) -> Bool { service.labels[serviceManagedBy] == manager }
     /// Whether this EndpointSlice was made here.
     package static func isOwn(slice: Object) -> Bool { slice.labels[sliceManagedBy] == manager }
+
+    /// Whether registries leave this Service alone. The API's own Service is one of these, whatever it says.
+    package static func isHidden(service: Object) -> Bool {
+        service.annotations[hiddenAnnotation] == "true"
+            || service.namespace == ServiceName.defaultNamespace && service.name == "kubernetes"
+    }
+
+    /// Whether registrations may become Services in a namespace: those of the cluster itself are not for everybody who can
+    /// reach a registry.
+    package static func isOpen(namespace: String) -> Bool { !namespace.hasPrefix("kube-") }
 }
 
 extension ServiceName {
     /// The catalogue service that a Kubernetes Service stands for: what its annotation says, else its own name.
     package init(service: Object) {
+        let group = service.annotations[ExportMark.groupAnnotation] ?? ""
         self.init(
             namespace: service.namespace, annotation: service.annotations[ExportMark.serviceAnnotation],
-            else: service.name)
+            group: group.isEmpty ? Self.defaultGroup : group, else: service.name)
     }
 
     /// The catalogue service that an exported EndpointSlice belongs to.
@@ -39,13 +60,15 @@ extension ServiceName {
             else: slice.labels[ExportMark.sliceService] ?? "")
     }
 
-    private init(namespace: String, annotation: String?, else name: String) {
+    private init(
+        namespace: String, annotation: String?, group: String = defaultGroup, else name: String
+    ) {
         guard let annotation, !annotation.isEmpty else {
-            self.init(namespace: namespace, name: name)
+            self.init(namespace: namespace, group: group, name: name)
             return
         }
         guard let mark = annotation.firstRange(of: "@@") else {
-            self.init(namespace: namespace, name: annotation)
+            self.init(namespace: namespace, group: group, name: annotation)
             return
         }
         self.init(
@@ -90,8 +113,15 @@ extension ServiceName {
             && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
     }
 
+    /// Whether Kubernetes can have a namespace of this name (RFC 1123 label).
+    static func isNamespace(_ name: String) -> Bool {
+        // The first letter of an RFC 1123 label may be a digit too.
+        (1...labelLimit).contains(name.utf8.count) && isLabel("n" + name.prefix(labelLimit - 1)) && name.utf8.first != 0x2D
+            && name.utf8.last != 0x2D
+    }
+
     /// Ten hexadecimal digits of FNV-1a.
-    private static func hash(_ text: String) -> String {
+    static func hash(_ text: String) -> String {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         let digits = String(hash, radix: 16)

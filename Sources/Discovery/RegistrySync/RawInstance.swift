@@ -1,12 +1,18 @@
-// An exported instance in its writer's words, as the EndpointSlice's annotation keeps it.
+// An exported instance in its writer's words, as an EndpointSlice's annotation keeps it.
 
 import Catalogue
 import Formats
 import Objects
 
+/// The annotation is a JSON array of objects; what an instance has as usual is left out of its object.
 enum RawInstance {
     static func tree(_ instance: Instance) -> JSON {
         var tree: JSON = ["address": .string(instance.address), "port": JSON(instance.port)]
+        if !instance.furtherAddresses.isEmpty {
+            tree["addresses"] = .array(instance.furtherAddresses.map { .string($0) })
+        }
+        if !instance.protocolName.isEmpty { tree["protocol"] = .string(instance.protocolName) }
+        if instance.isImplied { tree["implied"] = true }
         if !instance.id.isEmpty { tree["id"] = .string(instance.id) }
         if instance.weight != 1 { tree["weight"] = .number(instance.weight) }
         tree["cluster"] = .string(instance.cluster)
@@ -27,22 +33,29 @@ enum RawInstance {
     }
 
     /// The instances that an exported slice stands for, to be put back into the catalogue after a restart until their
-    /// writers come again; persistent ones, whose writers do not, for good.
+    /// writers come again; persistent ones, whose writers do not, for good. What is implied comes back with its cause.
     static func adopted(from slice: Object) -> [Instance] {
-        guard ExportMark.isOwn(slice: slice), !slice.isTerminating,
-            let origin = slice.labels[ExportMark.originLabel].flatMap(Origin.init(rawValue:)), origin != .kubernetes,
-            let text = slice.annotations[ExportMark.instancesAnnotation],
-            let trees = (try? JSON(parsing: text))?.array
-        else { return [] }
-        return trees.compactMap { instance($0, origin) }
+        guard ExportMark.isOwn(slice: slice), !slice.isTerminating else { return [] }
+        return trees(slice).filter { $0["implied"]?.bool != true }.compactMap { instance($0, slice) }
     }
 
-    private static func instance(_ tree: JSON, _ origin: Origin) -> Instance? {
-        guard let address = tree["address"]?.string, let port = tree["port"]?.integer else { return nil }
+    /// Every instance that a slice made here keeps the words of.
+    static func all(in slice: Object) -> [Instance] { trees(slice).compactMap { instance($0, slice) } }
+
+    private static func trees(_ slice: Object) -> [JSON] {
+        guard let text = slice.annotations[ExportMark.instancesAnnotation] else { return [] }
+        return (try? JSON(parsing: text))?.array ?? []
+    }
+
+    private static func instance(_ tree: JSON, _ slice: Object) -> Instance? {
+        guard let origin = slice.labels[ExportMark.originLabel].flatMap(Origin.init(rawValue:)), origin != .kubernetes,
+            let address = tree["address"]?.string, let port = tree["port"]?.integer
+        else { return nil }
         var ports: [String: Int] = [:]
         for member in tree["ports"]?.object ?? JSONObject() { ports[member.key] = member.value.integer }
         return Instance(
-            id: tree["id"]?.string ?? "", address: address, port: port, ports: ports,
+            id: tree["id"]?.string ?? "", address: address, furtherAddresses: tree["addresses"]?.strings ?? [],
+            port: port, ports: ports, protocolName: tree["protocol"]?.string ?? "",
             weight: tree["weight"]?.number ?? 1, isHealthy: tree["healthy"]?.bool ?? true,
             isEnabled: tree["enabled"]?.bool ?? true, cluster: tree["cluster"]?.string ?? "DEFAULT",
             metadata: tree["metadata"]?.stringMap ?? [:], words: tree["words"]?.string ?? "",

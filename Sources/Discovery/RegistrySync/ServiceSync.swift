@@ -16,8 +16,10 @@ package final class ServiceSync: Sendable {
     /// A Service made here stays for so long after its last instance, so that a writer that restarts finds its address
     /// kept.
     package static let emptyServiceRetention: Duration = .seconds(5)
-    /// Services whose namespace does not exist are tried again this often.
-    package static let namespaceRetry: Duration = .seconds(15)
+    /// Changes within so long of each other lead to one look at a service.
+    package static let exportWindow: Duration = .milliseconds(20)
+    /// Instances warned about, so that each is once; beyond this many none is.
+    private static let warningLimit = 1_000
 
     private static let catalogueIndex = "catalogue"
     private static let serviceIndex = "service"
@@ -29,11 +31,14 @@ package final class ServiceSync: Sendable {
     private let slices: Informer
     /// Since when services are without instances.
     private let emptySince = Mutex<[ServiceName: ContinuousClock.Instant]>([:])
+    private let warned = Mutex<Set<String>>([])
+    private let mappings: MappingSync
 
     package init(client: KubernetesClient, catalogue: ServiceCatalogue, logger: Logger) {
         self.client = client
         self.catalogue = catalogue
         self.logger = logger
+        mappings = MappingSync(client: client, catalogue: catalogue, logger: logger)
         services = Informer(
             client: client, resource: .services,
             indexes: [Self.catalogueIndex: { [ServiceName(service: $0).description] }], logger: logger)
@@ -53,12 +58,15 @@ package final class ServiceSync: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.services.run() }
             group.addTask { await self.slices.run() }
+            group.addTask { await self.mappings.maps.run() }
             group.addTask {
                 // Only cancellation ends the wait for the informers.
                 guard (try? await self.services.waitUntilSynced()) != nil,
-                    (try? await self.slices.waitUntilSynced()) != nil
+                    (try? await self.slices.waitUntilSynced()) != nil,
+                    (try? await self.mappings.maps.waitUntilSynced()) != nil
                 else { return }
                 self.adopt()
+                self.mappings.adopt()
                 self.catalogue.sourceSynced(.kubernetes)
                 await self.catalogue.waitUntilComplete()
                 await self.exportChanges(to: exports)
@@ -109,7 +117,7 @@ package final class ServiceSync: Sendable {
         var count = 0
         for slice in slices.list() {
             let name = ServiceName(slice: slice)
-            let known = catalogue.snapshot(of: name).records
+            let known = catalogue.snapshot(of: name).records.filter { !$0.isImplied }
             for instance in RawInstance.adopted(from: slice) {
                 let isKnown = known.contains {
                     $0.origin == instance.origin && $0.address == instance.address && $0.port == instance.port
@@ -134,14 +142,19 @@ package final class ServiceSync: Sendable {
     // MARK: Export
 
     private func exportChanges(to exports: Reconciler<ServiceName>) async {
-        let feed = catalogue.changes()
+        let feed = catalogue.changes(coalescedOver: Self.exportWindow)
         enqueueAll(exports)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await exports.run() }
+            group.addTask { await self.mappings.writes.run() }
             group.addTask {
                 while let changes = await feed.next() {
                     switch changes {
-                    case .services(let names): for name in names { exports.enqueue(name) }
+                    case .services(let names):
+                        for name in names {
+                            if name.mappedInterface != nil { self.mappings.writes.enqueue(name.namespace) }
+                            exports.enqueue(name)
+                        }
                     case .everything: self.enqueueAll(exports)
                     }
                 }
@@ -152,6 +165,7 @@ package final class ServiceSync: Sendable {
 
     private func enqueueAll(_ exports: Reconciler<ServiceName>) {
         for name in catalogue.services() { exports.enqueue(name) }
+        for namespace in catalogue.mappingNamespaces() { mappings.writes.enqueue(namespace) }
         for service in services.list() where ExportMark.isOwn(service: service) {
             exports.enqueue(ServiceName(service: service))
         }
@@ -159,7 +173,8 @@ package final class ServiceSync: Sendable {
     }
 
     private func export(_ name: ServiceName) async throws -> Outcome {
-        let instances = catalogue.snapshot(of: name).instances(foreignTo: .kubernetes)
+        let isOpen = ExportMark.isOpen(namespace: name.namespace)
+        let instances = isOpen ? catalogue.snapshot(of: name).instances(foreignTo: .kubernetes) : []
         var standing = services.indexed(Self.catalogueIndex, name.description)
         let ownKey = ObjectKey(namespace: name.namespace, name: name.kubernetesName)
         if let inTheWay = services.get(ownKey), !standing.contains(where: { $0.key == ownKey }) {
@@ -170,22 +185,11 @@ package final class ServiceSync: Sendable {
             name, instances: instances, services: standing,
             slices: slices.indexed(Self.catalogueIndex, name.description),
             keepsService: emptyFor < Self.emptyServiceRetention)
-        for address in plan.unusable {
-            logger.warning(
-                "this instance cannot be shown in Kubernetes: its address means nothing elsewhere",
-                metadata: [
-                    "service": "\(name)", "address": "\(address)",
-                ])
-        }
+        warn(plan, of: name)
         do {
             for action in plan.actions { try await perform(action) }
         } catch let problem as Problem where problem.code == 404 && problem.kind == Resource.namespaces.plural {
-            logger.warning(
-                "no such namespace, so its services are not shown in Kubernetes; create it",
-                metadata: [
-                    "service": "\(name)"
-                ])
-            return .again(after: Self.namespaceRetry)
+            return try await NamespaceMaking.make(name.namespace, client, logger) ? .again(after: .zero) : .done
         }
         let isKept = instances.isEmpty && standing.contains(where: ExportMark.isOwn(service:))
         guard isKept else {
@@ -193,6 +197,22 @@ package final class ServiceSync: Sendable {
             return .done
         }
         return emptyFor < Self.emptyServiceRetention ? .again(after: Self.emptyServiceRetention - emptyFor) : .done
+    }
+
+    private func warn(_ plan: ExportPlan, of name: ServiceName) {
+        func isNew(_ address: String) -> Bool {
+            warned.withLock { $0.count < Self.warningLimit && $0.insert("\(name) \(address)").inserted }
+        }
+        for address in plan.unusable where isNew(address) {
+            logger.warning(
+                "this instance gets no endpoint in Kubernetes: its address means nothing elsewhere",
+                metadata: ["service": "\(name)", "address": "\(address)"])
+        }
+        for address in plan.unkept where isNew(address) {
+            logger.warning(
+                "this instance's metadata is too long to be kept over a restart; shorten it",
+                metadata: ["service": "\(name)", "address": "\(address)"])
+        }
     }
 
     private func emptyDuration(_ name: ServiceName, isEmpty: Bool) -> Duration {
