@@ -15,7 +15,7 @@ import Testing
     {
         Instance(
             id: "id-\(address)", address: address, port: port, weight: 0.5, isHealthy: address != "10.0.0.9",
-            cluster: "blue", metadata: metadata, lifetime: .lease(.adopted), origin: origin)
+            cluster: "blue", metadata: metadata, words: "<instance/>", lifetime: .lease(.adopted), origin: origin)
     }
 
     var service: Object {
