@@ -127,13 +127,14 @@ struct EurekaAPI: Sendable {
     ) async throws(EurekaProblem) -> EurekaAnswer {
         try await waitUntilComplete()
         let wanted = vip.lowercased()
+        func matches(_ entry: RegistryViewMachine.Entry) -> Bool {
+            let names = info(entry, call.namespace)[keyPath: address] ?? ""
+            return names.lowercased().split(separator: ",").contains { $0 == wanted }
+        }
         func find() -> Listing {
             var listing = view.read(call.namespace) { Listing(full: $0) }
             for (app, entries) in listing.entries {
-                let found = entries.filter { entry in
-                    let names = info(entry, call.namespace)[keyPath: address] ?? ""
-                    return names.lowercased().split(separator: ",").contains { $0 == wanted }
-                }
+                let found = entries.filter(matches)
                 listing.entries[app] = found.isEmpty ? nil : found
             }
             listing.names = listing.entries.keys.sorted()
@@ -141,7 +142,8 @@ struct EurekaAPI: Sendable {
             return listing
         }
         // Found first and read afterwards, so that what the caller is taken to know is never newer than its answer.
-        for service in Set(find().entries.values.lazy.joined().map(\.service)) {
+        let departed = view.read(call.namespace) { $0.departed }.filter(matches)
+        for service in Set((find().entries.values.joined() + departed).map(\.service)) {
             _ = catalogue.poll(call.subscriber, service)
         }
         return call.compressed(RegistryWriter.bytes(source(find(), call.namespace), call.request.form))

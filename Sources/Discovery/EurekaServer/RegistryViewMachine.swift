@@ -56,7 +56,8 @@ struct RegistryViewMachine: Sendable {
     /// Oldest first; one that a later change of the same place overtook stays until its time and is passed over.
     private var changes: [Change] = []
     private var firstChange = 0
-    private var gone: [Place: Entry] = [:]
+    /// What the changes say of instances that are no more, by application and id.
+    private var gone: [String: [String: Entry]] = [:]
 
     init(firstVersion: UInt64 = 0) { version = firstVersion }
 
@@ -113,17 +114,22 @@ struct RegistryViewMachine: Sendable {
 
     func entry(_ id: String, of app: String) -> Entry? { apps[app]?[id] }
 
-    /// The services that an application's instances come from.
-    func services(of app: String) -> Set<ServiceName> { services[app] ?? [] }
+    /// The services that an application's instances come from, or came from within the window: who asks for it then has
+    /// seen that they are gone.
+    func services(of app: String) -> Set<ServiceName> {
+        (services[app] ?? []).union((gone[app] ?? [:]).values.map(\.service))
+    }
+
+    /// Every instance that went within the window.
+    var departed: [Entry] { gone.values.flatMap(\.values) }
 
     /// What changed within the window, each place once as it is now, by application.
     func delta(now: ContinuousClock.Instant) -> [String: [(id: String, entry: Entry)]] {
         var result: [String: [(id: String, entry: Entry)]] = [:]
         for change in changes[firstChange...] where change.at.duration(to: now) <= Self.deltaWindow {
-            guard let entry = apps[change.place.app]?[change.place.id] ?? gone[change.place],
-                entry.change == change.number
-            else { continue }
-            result[change.place.app, default: []].append((change.place.id, entry))
+            let (app, id) = (change.place.app, change.place.id)
+            guard let entry = apps[app]?[id] ?? gone[app]?[id], entry.change == change.number else { continue }
+            result[app, default: []].append((id, entry))
         }
         return result
     }
@@ -178,13 +184,18 @@ struct RegistryViewMachine: Sendable {
         if action == .deleted {
             apps[place.app]?[place.id] = nil
             if apps[place.app]?.isEmpty == true { apps[place.app] = nil }
-            gone[place] = entry
+            gone[place.app, default: [:]][place.id] = entry
         } else {
             apps[place.app, default: [:]][place.id] = entry
             counts[entry.status, default: 0] += 1
-            gone[place] = nil
+            forgetGone(place)
         }
         changes.append(Change(number: version, place: place, at: now.instant))
+    }
+
+    private mutating func forgetGone(_ place: Place) {
+        gone[place.app]?[place.id] = nil
+        if gone[place.app]?.isEmpty == true { gone[place.app] = nil }
     }
 
     private mutating func forget(now: ContinuousClock.Instant) {
@@ -192,7 +203,7 @@ struct RegistryViewMachine: Sendable {
             let change = changes[firstChange]
             let isOld = change.at.duration(to: now) > Self.deltaWindow
             guard isOld || changes.count - firstChange > Self.deltaLimit else { break }
-            if gone[change.place]?.change == change.number { gone[change.place] = nil }
+            if gone[change.place.app]?[change.place.id]?.change == change.number { forgetGone(change.place) }
             firstChange += 1
         }
         // The array is let go of in halves, so that each change is moved a bounded number of times.
