@@ -25,6 +25,9 @@ struct UpCommand: AsyncParsableCommand {
         "Nacos over HTTP, and gRPC on the port + 1000 (default 127.0.0.1:8848; off).", valueName: "host:port"))
     var nacosListen: String?
 
+    @Flag(help: "Make Nacos clients log in; the first administrator is made with POST /nacos/v1/auth/users/admin.")
+    var nacosAuth = false
+
     @Option(help: ArgumentHelp("Eureka over HTTP (default 127.0.0.1:8761; off).", valueName: "host:port"))
     var eurekaListen: String?
 
@@ -73,6 +76,7 @@ struct UpCommand: AsyncParsableCommand {
             configuration.api = address
         }
         configuration.nacos = try address(nacosListen, "nacos-listen", optional: true, default: configuration.nacos)
+        configuration.nacosChecksAccess = nacosAuth || Environment.variable(of: "nacos-auth") == "true"
         if let nacos = configuration.nacos, nacos.port > 64535 {
             throw .badRequest("--nacos-listen: port \(nacos.port) leaves no room for gRPC on the port + 1000")
         }

@@ -7,6 +7,8 @@ package struct Configuration: Sendable {
     package var api = ListenAddress(host: "127.0.0.1", port: 6443)
     /// HTTP; gRPC listens on the port + 1000, as Nacos clients expect. Nil is off.
     package var nacos: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 8848)
+    /// Whether Nacos' clients have to log in.
+    package var nacosChecksAccess = false
     package var eureka: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 8761)
     /// Eureka keeps silent leases while fewer than this share of its instances beat; nil lets every lease end in time.
     package var eurekaRenewalShare: Double?

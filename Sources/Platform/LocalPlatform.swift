@@ -99,6 +99,7 @@ package struct LocalPlatform: Sendable {
             case .asked:
                 logger.info("stopping")
                 await parts.stopPods()
+                await parts.announceEnd()
                 return
             case .ended(let name): throw Problem(.internalError, "the \(name) ended by itself")
             case .failed(let name, let error):

@@ -33,6 +33,7 @@ struct Parts: Sendable {
     private let configuration: Configuration
     let authorityPEM: String
     private let node: NodeParts?
+    private var nacos: ClusterBackend?
     /// Opened by each interface once it listens.
     private var listening: [Gate] = []
 
@@ -89,7 +90,11 @@ struct Parts: Sendable {
     func waitUntilReady() async throws {
         for gate in listening { try await gate.wait() }
         await catalogue.waitUntilComplete()
+        await nacos?.waitUntilComplete()
     }
+
+    /// Tells those who are connected to the registries that they are going.
+    func announceEnd() async { await nacos?.backend.announceEnd() }
 
     /// Stops the pods of this node gracefully.
     func stopPods() async { await node?.agent.stopPods() }
@@ -118,12 +123,16 @@ struct Parts: Sendable {
 
     private mutating func addNacos(logger: Logger) {
         guard let nacos = configuration.nacos else { return }
+        let cluster = ClusterBackend(
+            client: client("nacos"), catalogue: catalogue, checksAccess: configuration.nacosChecksAccess, logger: logger)
+        self.nacos = cluster
+        add("Nacos backend") { await cluster.run() }
         var hosts = [nacos.host]
         if node != nil { hosts.append(configuration.nacosServiceAddress) }
         for host in hosts {
             let bound = gate()
             let listener = NacosListener(
-                catalogue: catalogue, httpAddress: .init(host: host, port: nacos.port),
+                backend: cluster.backend, httpAddress: .init(host: host, port: nacos.port),
                 grpcAddress: .init(host: host, port: nacos.port + NacosListener.grpcPortOffset), logger: logger
             ) { bound.open() }
             add("Nacos server on \(host):\(nacos.port)") { try await listener.run() }

@@ -31,7 +31,7 @@ import Testing
             "Storage", "Watching", "Access", "APIServer", "Controllers", "Scheduling", "NodeAgent", "ContainerRuntimes",
             "PodNetwork", "CLinux",
         ]
-        for name in ["Catalogue", "NacosServer", "EurekaServer", "DNSServer", "RegistrySync", "Rollouts"] {
+        for name in ["Catalogue", "Configurations", "NacosServer", "EurekaServer", "DNSServer", "RegistrySync", "Rollouts"] {
             #expect(row(name).isDisjoint(with: cluster), "\(name) uses a Cluster room other than Client and Reconciling")
         }
         for name in ["Formats", "Objects", "Timing"] {

@@ -10,18 +10,21 @@ import uuid
 
 import pytest
 from v2.nacos import (
-    BatchRegisterInstanceParam, ClientConfigBuilder, ConfigParam, DeregisterInstanceParam, GRPCConfig,
-    ListInstanceParam, ListServiceParam, NacosConfigService, NacosException, NacosNamingService,
+    BatchRegisterInstanceParam, ClientConfigBuilder, DeregisterInstanceParam, GRPCConfig,
+    ListInstanceParam, ListServiceParam, NacosNamingService,
     RegisterInstanceParam, SubscribeServiceParam)
 
 SERVER = os.environ.get("MANGROVE_NACOS", "127.0.0.1:8848")
 PATIENCE = 30.0
 
 
-def config():
+def config(namespace="", username=None, password=None):
     directory = tempfile.mkdtemp(prefix="nacos-")
-    built = (ClientConfigBuilder().server_address(SERVER).log_level("WARNING").cache_dir(directory).log_dir(directory)
-             .grpc_config(GRPCConfig(grpc_timeout=5000)).build())
+    builder = (ClientConfigBuilder().server_address(SERVER).log_level("WARNING").cache_dir(directory)
+               .log_dir(directory).namespace_id(namespace).grpc_config(GRPCConfig(grpc_timeout=5000)))
+    if username:
+        builder = builder.username(username).password(password)
+    built = builder.build()
     # Left alone, this client acknowledges an empty list but keeps what it had.
     built.set_update_cache_when_empty(True)
     return built
@@ -31,8 +34,8 @@ def run(coroutine):
     asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
-async def client():
-    return await NacosNamingService.create_naming_service(config())
+async def client(**more):
+    return await NacosNamingService.create_naming_service(config(**more))
 
 
 async def until(condition, what):
@@ -122,19 +125,22 @@ def test_clusters_are_told_apart():
     run(scenario())
 
 
-def test_what_is_not_served_is_refused_and_the_connection_lives():
+def test_persistent_instances_outlive_their_writer():
     async def scenario():
         service = name()
-        naming = await client()
-        with pytest.raises(NacosException, match="not served"):
-            await naming.register_instance(RegisterInstanceParam(
-                service_name=service, ip="10.1.0.7", port=1, ephemeral=False))
-        assert await naming.register_instance(RegisterInstanceParam(service_name=service, ip="10.1.0.7", port=1))
-        await naming.shutdown()
-        configuration = await NacosConfigService.create_config_service(config())
-        with pytest.raises(NacosException, match="not served"):
-            await configuration.publish_config(ConfigParam(data_id=name(), group="DEFAULT_GROUP", content="a=1"))
-        await configuration.shutdown()
+        provider, consumer = await client(), await client()
+        instance = dict(service_name=service, ip="10.1.0.7", port=1, ephemeral=False)
+        assert await provider.register_instance(RegisterInstanceParam(**instance))
+        await provider.shutdown()
+        assert await ports(consumer, service) == [1]
+        again = await client()
+        assert await again.deregister_instance(DeregisterInstanceParam(**instance))
+
+        async def is_gone():
+            return await ports(consumer, service) == []
+        await until(is_gone, "the end of the instance")
+        await again.shutdown()
+        await consumer.shutdown()
     run(scenario())
 
 

@@ -50,13 +50,15 @@ private func withListener(
     var quiet = Logger(label: "nacos")
     quiet.logLevel = .critical
     let (listening, bound) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
+    let backend = MemoryBackend(catalogue: catalogue).backend
     let listener = NacosListener(
-        catalogue: catalogue, httpAddress: ListeningAddress(host: "127.0.0.1", port: port),
+        backend: backend, httpAddress: ListeningAddress(host: "127.0.0.1", port: port),
         grpcAddress: ListeningAddress(host: "127.0.0.1", port: port + NacosListener.grpcPortOffset), logger: quiet,
         onListening: { bound.yield() })
     try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask { try await listener.run() }
         group.addTask { try await catalogue.run() }
+        group.addTask { await backend.run() }
         for await _ in listening { break }
         try await body(port)
         group.cancelAll()

@@ -1,4 +1,4 @@
-// Nacos requests, answered without sockets; and the machine that decides what is pushed.
+// Nacos requests, answered without sockets.
 
 import Catalogue
 import Formats
@@ -6,45 +6,11 @@ import Testing
 
 @testable import NacosServer
 
-@Suite struct PushMachineTests {
-    private let orders = ServiceName(name: "orders")
-    private let start = ContinuousClock.now
-
-    @Test func changesAreCoalescedAndAnswered() {
-        var machine = PushMachine()
-        machine.changed(orders)
-        machine.changed(orders)
-        #expect(machine.takeStep() == .push(orders, again: false))
-        #expect(machine.takeStep() == nil)
-        machine.pushed(orders, version: 7, requestID: "1", now: start)
-        #expect(machine.answered(requestID: "2") == nil)
-        let answer = machine.answered(requestID: "1")
-        #expect(answer?.service == orders && answer?.version == 7)
-        machine.timePassed(now: start + .seconds(60))
-        #expect(machine.takeStep() == nil)
-    }
-
-    @Test func silenceIsAskedAgainThenLost() {
-        var machine = PushMachine()
-        var now = start
-        machine.changed(orders)
-        #expect(machine.takeStep() == .push(orders, again: false))
-        for _ in 1..<PushMachine.attemptLimit {
-            machine.pushed(orders, version: 7, requestID: "1", now: now)
-            now += PushMachine.answerPatience
-            machine.timePassed(now: now)
-            #expect(machine.takeStep() == .push(orders, again: true))
-        }
-        machine.pushed(orders, version: 7, requestID: "1", now: now)
-        machine.timePassed(now: now + PushMachine.answerPatience)
-        #expect(machine.takeStep() == .lost)
-    }
-}
-
 @Suite struct GRPCRequestTests {
-    private let catalogue = ServiceCatalogue(sources: [])
-    private let connections = ConnectionTable()
-    private var requests: GRPCRequests { GRPCRequests(catalogue: catalogue, connections: connections) }
+    private let memory = MemoryBackend()
+    private var catalogue: ServiceCatalogue { memory.catalogue }
+    private var connections: ConnectionTable { memory.backend.connections }
+    private var requests: GRPCRequests { GRPCRequests(backend: memory.backend) }
 
     private func ask(_ type: String, _ body: JSON, peer: String = "ipv4:10.0.0.9:5000") async throws -> (String, JSON) {
         let answer = await requests.answer(Payload(type: type, body: body.bytes), peer: peer)
@@ -55,7 +21,7 @@ import Testing
         let (type, check) = try await ask("ServerCheckRequest", ["requestId": "1"])
         #expect(type == "ServerCheckResponse")
         #expect(check["connectionId"]?.string?.hasSuffix("_10.0.0.9_5000") == true)
-        #expect(check["supportAbilityNegotiation"]?.bool == false)
+        #expect(check["supportAbilityNegotiation"]?.bool == true)
         let (refusedType, refused) = try await ask("HealthCheckRequest", ["requestId": "2"])
         #expect(refusedType == "ErrorResponse")
         #expect(refused["errorCode"]?.integer == 301)
@@ -92,40 +58,77 @@ import Testing
 
     @Test func whatIsNotServedSaysSo() async throws {
         #expect(connections.add(Connection(id: "c", peer: "ipv4:10.0.0.9:5000")))
-        let (type, answer) = try await ask("ConfigQueryRequest", ["dataId": "a", "group": "b"])
-        #expect(type == "ConfigQueryResponse")
-        #expect(answer["resultCode"]?.integer == 500)
-        #expect(answer["message"]?.string?.contains("not served") == true)
         let (unknownType, unknown) = try await ask("LockOperationRequest", [:])
         #expect(unknownType == "ErrorResponse")
         #expect(unknown["errorCode"]?.integer == 302)
     }
-}
 
-@Suite struct OpenAPITests {
-    private func ask(
-        _ catalogue: ServiceCatalogue, _ method: String, _ path: String, _ query: String
-    ) async -> OpenAPIResponse {
-        await OpenAPI(catalogue: catalogue).answer(
-            OpenAPIRequest(method: method, path: path, parameters: FormParameters(query), peer: "10.0.0.9"))
+    @Test func persistentInstancesOutliveTheConnection() async throws {
+        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        #expect(connections.add(connection))
+        let instance: JSON = ["ip": "10.0.0.9", "port": 7, "ephemeral": false]
+        let request: JSON = ["type": "registerInstance", "serviceName": "orders", "instance": instance]
+        let (type, answer) = try await ask("PersistentInstanceRequest", request)
+        #expect(type == "InstanceResponse" && answer["resultCode"]?.integer == 200)
+        catalogue.connectionClosed("c", subscriber: connection.subscriber)
+        let service = ServiceName(name: "orders")
+        #expect(catalogue.snapshot(of: service).instances.map(\.lifetime) == [.persistent])
+        var back = request
+        back["type"] = "deregisterInstance"
+        _ = try await ask("PersistentInstanceRequest", back)
+        #expect(catalogue.snapshot(of: service).isEmpty)
     }
 
-    @Test func listsKubernetesAndNacosInstancesAlike() async throws {
-        let catalogue = ServiceCatalogue(sources: [])
+    @Test func configurationIsPublishedReadListenedToAndRemoved() async throws {
+        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        #expect(connections.add(connection))
+        let item: JSON = ["dataId": "a.yaml", "group": "G", "tenant": ""]
+        let (_, missing) = try await ask("ConfigQueryRequest", item)
+        #expect(missing["resultCode"]?.integer == 500 && missing["errorCode"]?.integer == 300)
+        var published = item
+        published["content"] = "a: 1"
+        published["additionMap"] = ["type": "yaml", "appName": "shop", "tag": ""]
+        let (type, answer) = try await ask("ConfigPublishRequest", published)
+        #expect(type == "ConfigPublishResponse" && answer["success"]?.bool == true)
+        let (_, query) = try await ask("ConfigQueryRequest", item)
+        #expect(query["content"]?.string == "a: 1" && query["contentType"]?.string == "yaml")
+        #expect(query["lastModified"]?.integer != nil && query["tag"] == nil)
+        let md5 = query["md5"]?.string ?? ""
+        func listen(_ md5: String) async throws -> Int? {
+            var context = item
+            context["md5"] = .string(md5)
+            let (_, answer) = try await ask(
+                "ConfigBatchListenRequest", ["listen": true, "configListenContexts": [context]])
+            return answer["changedConfigs"]?.array?.count
+        }
+        #expect(try await listen(md5) == 0)
+        #expect(try await listen("old") == 1)
+        published["casMd5"] = "old"
+        let (_, refused) = try await ask("ConfigPublishRequest", published)
+        #expect(refused["success"]?.bool == false && refused["message"]?.string?.contains("md5") == true)
+        _ = try await ask("ConfigRemoveRequest", item)
+        let (_, gone) = try await ask("ConfigQueryRequest", item)
+        #expect(gone["errorCode"]?.integer == 300)
+    }
+
+    @Test func aFuzzyWatchIsToldWhatMatches() async throws {
+        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        #expect(connections.add(connection))
         let pod = Instance(address: "10.1.0.1", port: 80, lifetime: .kubernetes, origin: .kubernetes)
         catalogue.replace([pod], of: .kubernetes, as: ServiceName(name: "orders"))
-        let query = "serviceName=orders&ip=10.1.0.2&port=80&clusterName=None&ephemeral=True"
-        #expect(await ask(catalogue, "POST", "/nacos/v1/ns/instance", query) == .text("ok"))
-        let answer = await ask(catalogue, "GET", "/nacos/v1/ns/instance/list", "serviceName=orders")
-        let list = try JSON(parsing: answer.body)
-        #expect(list["name"]?.string == "DEFAULT_GROUP@@orders")
-        #expect(list["hosts"]?.array?.compactMap { $0["ip"]?.string } == ["10.1.0.1", "10.1.0.2"])
-    }
-
-    @Test func refusalsCarryNacosWords() async {
-        let catalogue = ServiceCatalogue(sources: [])
-        let missing = await ask(catalogue, "POST", "/nacos/v1/ns/instance", "serviceName=orders&port=80")
-        #expect(missing == .text("caused: Param 'ip' is required.;", status: 400))
-        #expect(await ask(catalogue, "GET", "/nacos/v1/cs/configs", "").status == 501)
+        let (type, _) = try await ask(
+            "NamingFuzzyWatchRequest",
+            ["groupKeyPattern": "public>>DEFAULT_GROUP>>or*", "watchType": "WATCH", "initializing": true])
+        #expect(type == "NamingFuzzyWatchResponse")
+        let step = await connection.nextStep()
+        guard case .push(let subject, _)? = step else {
+            Issue.record("nothing to push: \(String(describing: step))")
+            return
+        }
+        let payload = PushPayloads(backend: memory.backend).payload(for: subject, again: false, to: connection)
+        let body = try JSON(parsing: payload?.body ?? [])
+        #expect(payload?.type == "NamingFuzzyWatchSyncRequest")
+        #expect(body["syncType"]?.string == "FUZZY_WATCH_INIT_NOTIFY")
+        #expect(body["contexts"] == [["serviceKey": "public@@DEFAULT_GROUP@@orders", "changedType": "ADD_SERVICE"]])
     }
 }

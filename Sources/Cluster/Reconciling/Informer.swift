@@ -19,18 +19,21 @@ package final class Informer: Sendable {
     package let resource: Resource
     private let client: KubernetesClient
     private let selection: Selection
+    private let admits: @Sendable (Object) -> Bool
     private let logger: Logger
     private let machine: Mutex<InformerMachine>
     private let handlers = Mutex<[@Sendable (Change) -> Void]>([])
     private let synced = Gate()
 
+    /// What `admits` refuses is not held, as if it did not exist; for what no selector of the API can say.
     package init(
         client: KubernetesClient, resource: Resource, selection: Selection = Selection(),
-        indexes: [String: Indexer] = [:], logger: Logger
+        indexes: [String: Indexer] = [:], logger: Logger, admits: @escaping @Sendable (Object) -> Bool = { _ in true }
     ) {
         self.client = client
         self.resource = resource
         self.selection = selection
+        self.admits = admits
         var logger = logger
         logger[metadataKey: "resource"] = .string(resource.qualifiedName)
         self.logger = logger
@@ -78,7 +81,7 @@ package final class Informer: Sendable {
         repeat {
             let page = try await client.list(
                 resource, selection, limit: Self.pageLimit, continuation: continuation)
-            objects += page.objects
+            objects += page.objects.filter(admits)
             revision = page.resourceVersion
             continuation = page.continuation
         } while continuation != nil
@@ -93,7 +96,8 @@ package final class Informer: Sendable {
         while let event = try await stream.next() {
             let change = machine.withLock { machine -> Change? in
                 switch event {
-                case .added(let object), .modified(let object): machine.received(.put(object))
+                case .added(let object), .modified(let object):
+                    machine.received(admits(object) ? .put(object) : .removed(object))
                 case .deleted(let object): machine.received(.removed(object))
                 case .bookmark(let revision): machine.received(.reached(resourceVersion: revision))
                 }

@@ -1,6 +1,5 @@
 // The Nacos interface of the catalogue: the HTTP open API and gRPC, as one service to run.
 
-import Catalogue
 import Logging
 import Synchronization
 
@@ -17,7 +16,7 @@ package struct ListeningAddress: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "\(host):\(port)" }
 }
 
-/// Serves real Nacos clients from the catalogue.
+/// Serves real Nacos clients from a backend, which must be running.
 ///
 /// Clients dial gRPC at the HTTP port + 1000 and cannot be told otherwise (`NacosListener.grpcPortOffset`).
 package struct NacosListener: Sendable {
@@ -25,16 +24,17 @@ package struct NacosListener: Sendable {
 
     private let http: HTTPListener
     private let grpc: GRPCListener
+    private let datagrams: Datagrams
     private let onListening: @Sendable () async -> Void
 
     /// `onListening` is called once when both addresses are bound. Hosts are IP addresses or `localhost`.
     package init(
-        catalogue: ServiceCatalogue, httpAddress: ListeningAddress, grpcAddress: ListeningAddress, logger: Logger,
+        backend: Backend, httpAddress: ListeningAddress, grpcAddress: ListeningAddress, logger: Logger,
         onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        http = HTTPListener(api: OpenAPI(catalogue: catalogue), address: httpAddress, logger: logger)
-        grpc = GRPCListener(
-            catalogue: catalogue, connections: ConnectionTable(), address: grpcAddress, logger: logger)
+        http = HTTPListener(api: OpenAPI(backend: backend), address: httpAddress, logger: logger)
+        grpc = GRPCListener(backend: backend, address: grpcAddress, logger: logger)
+        datagrams = backend.datagrams
         self.onListening = onListening
     }
 
@@ -51,6 +51,7 @@ package struct NacosListener: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await http.run(onListening: oneMoreBound) }
             group.addTask { try await grpc.run(onListening: oneMoreBound) }
+            group.addTask { try await datagrams.run(on: http.address.host) }
             defer { group.cancelAll() }
             try await group.next()
         }

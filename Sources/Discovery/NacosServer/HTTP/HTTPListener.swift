@@ -1,6 +1,5 @@
 // Carries the open API over HTTP with Hummingbird.
 
-import Catalogue
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -11,7 +10,8 @@ struct HTTPListener: Sendable {
     let address: ListeningAddress
     let logger: Logger
 
-    static let largestBodyBytes = 1024 * 1024
+    /// A configuration's content may be long, and is percent-encoded on its way.
+    static let largestBodyBytes = 4 * 1024 * 1024
 
     /// Serves until cancelled; `onListening` is called once the address is bound.
     func run(onListening: @escaping @Sendable () async -> Void) async throws {
@@ -27,25 +27,33 @@ struct HTTPListener: Sendable {
 
     @Sendable
     private func respond(_ request: Request, _ context: CallerContext) async throws -> Response {
-        let body = try await request.body.collect(upTo: Self.largestBodyBytes)
-        let isForm = request.headers[.contentType]?.hasPrefix("application/x-www-form-urlencoded") ?? false
-        let form = isForm ? String(buffer: body) : ""
+        var form = ""
+        // Most calls have everything in the query; nothing is read for them.
+        if request.method != .get, request.headers[.contentLength] != "0" {
+            let body = try await request.body.collect(upTo: Self.largestBodyBytes)
+            let isForm = request.headers[.contentType]?.hasPrefix("application/x-www-form-urlencoded") ?? true
+            if isForm { form = String(buffer: body) }
+        }
         let answer = await api.answer(
             OpenAPIRequest(
                 method: request.method.rawValue, path: request.uri.path,
                 parameters: FormParameters(request.uri.query ?? "", form), peer: context.peer,
-                userAgent: request.headers[.userAgent] ?? ""))
+                userAgent: request.headers[.userAgent] ?? "", headers: request.headers, listener: address.host))
         if answer.status >= 400 {
             logger.info(
                 "nacos request refused",
                 metadata: [
                     "method": .string(request.method.rawValue), "path": .string(request.uri.path),
-                    "status": .stringConvertible(answer.status), "reason": .string(answer.body),
+                    "status": .stringConvertible(answer.status), "reason": .string(String(answer.text.prefix(500))),
                 ])
         }
+        var headers: HTTPFields = [.contentType: answer.contentType]
+        for field in answer.headers {
+            if let name = HTTPField.Name(field.name) { headers[name] = field.value }
+        }
         return Response(
-            status: .init(code: answer.status), headers: [.contentType: answer.contentType],
-            body: .init(byteBuffer: ByteBuffer(string: answer.body)))
+            status: .init(code: answer.status), headers: headers,
+            body: .init(byteBuffer: ByteBuffer(bytes: answer.bytes)))
     }
 }
 

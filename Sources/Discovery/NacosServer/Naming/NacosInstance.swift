@@ -4,7 +4,7 @@ import Catalogue
 import Formats
 
 /// What a client declares, in either protocol.
-struct NacosInstance: Sendable {
+struct NacosInstance: Hashable, Sendable {
     var id = ""
     var ip: String
     var port: Int
@@ -88,9 +88,6 @@ struct NacosInstance: Sendable {
         }
         let size = metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
         guard size <= Self.longestMetadataBytes else { throw .invalid("Param 'metadata' is too long.") }
-        guard ephemeral else {
-            throw .notServed("a persistent instance (ephemeral=false)")
-        }
     }
 
     /// The lease its metadata asks for (`preserved.heart.beat.interval` and the like, in milliseconds).

@@ -1,6 +1,7 @@
 // Nacos' names and the catalogue's: namespace `public` is `default`, `group@@name` is two fields.
 
 import Catalogue
+import Configurations
 
 enum NacosNames {
     static let publicNamespace = "public"
@@ -10,6 +11,8 @@ enum NacosNames {
     static let longestName = 512
     static let longestGroup = 128
     static let longestNamespace = 64
+    static let longestDataID = 256
+    static let longestTag = 64
 
     /// The service that a request names. The name may carry its group: `G@@name`.
     static func service(namespace: String?, group: String?, name: String?) throws(NacosProblem) -> ServiceName {
@@ -31,6 +34,47 @@ enum NacosNames {
         case "", publicNamespace: return ServiceName.defaultNamespace
         case let other: return other
         }
+    }
+
+    /// The way back: `default` is `public`.
+    static func nacosNamespace(_ namespace: String) -> String {
+        namespace == ServiceName.defaultNamespace ? publicNamespace : namespace
+    }
+
+    /// The configuration item that a request names.
+    static func item(namespace: String?, group: String?, dataID: String?) throws(NacosProblem) -> ConfigName {
+        let spokenGroup = group.flatMap { $0.isEmpty ? nil : $0 } ?? ConfigName.defaultGroup
+        guard let dataID else { throw .missing(parameter: "dataId") }
+        let name = ConfigName(namespace: catalogueNamespace(namespace), group: spokenGroup, dataID: dataID)
+        try check(name.dataID, "dataId", longest: longestDataID)
+        try check(name.group, "group", longest: longestGroup)
+        try check(name.namespace, "namespaceId", longest: longestNamespace)
+        return name
+    }
+
+    /// A tag that chooses among an item's texts; empty is none. It becomes part of a ConfigMap's member name.
+    static func tag(_ tag: String?) throws(NacosProblem) -> String? {
+        guard let tag, !tag.isEmpty, tag != "None" else { return nil }
+        try check(tag, "tag", longest: longestTag)
+        let isPlain = tag.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                || [0x2D, 0x2E, 0x5F].contains(byte)
+        }
+        guard isPlain else {
+            throw .invalid("Param 'tag' is illegal, illegal characters should not appear in the param.")
+        }
+        return tag
+    }
+
+    /// `namespace@@group@@name`, as fuzzy watches call a service.
+    static func key(of service: ServiceName) -> String { nacosNamespace(service.namespace) + "@@" + grouped(service) }
+
+    /// `dataId+group+namespace`, as fuzzy watches call an item.
+    static func key(of item: ConfigName) -> String {
+        func escaped(_ text: String) -> String {
+            String(text.flatMap { $0 == "+" ? "%2B" : $0 == "%" ? "%25" : String($0) })
+        }
+        return [item.dataID, item.group, nacosNamespace(item.namespace)].map(escaped).joined(separator: "+")
     }
 
     static func grouped(_ service: ServiceName) -> String { service.group + groupSeparator + service.name }

@@ -1,14 +1,15 @@
-// The unary requests of Nacos' gRPC: each is read, done on the catalogue and answered with its own response type.
+// The unary requests of Nacos' gRPC: each is read, done and answered with its own response type.
 
 import Catalogue
 import Formats
 
 struct GRPCRequests: Sendable {
-    let catalogue: ServiceCatalogue
-    let connections: ConnectionTable
+    let backend: Backend
 
-    /// How long a reader waits for the catalogue's first full picture before it is asked to try again.
-    static let completenessPatience: Duration = .milliseconds(2_500)
+    private var catalogue: ServiceCatalogue { backend.catalogue }
+    private var operations: NamingOperations { NamingOperations(backend: backend) }
+
+    typealias Answer = (type: String, fields: JSON)
 
     /// Answers a request that came over the TCP connection from this peer.
     func answer(_ payload: Payload, peer: String) async -> Payload {
@@ -19,9 +20,14 @@ struct GRPCRequests: Sendable {
             if payload.type == "ServerCheckRequest" {
                 return Self.response(
                     "ServerCheckResponse", requestID,
-                    ["connectionId": .string(ConnectionName.make(peer: peer)), "supportAbilityNegotiation": false])
+                    ["connectionId": .string(ConnectionName.make(peer: peer)), "supportAbilityNegotiation": true])
             }
-            guard let connection = connections.connection(from: peer) else { throw .unregistered }
+            guard let connection = backend.connections.connection(from: peer) else { throw .unregistered }
+            connection.heard(now: .now)
+            try backend.accounts?.check(payload, body)
+            if payload.type == "SubscribeServiceRequest" || payload.type == "ServiceQueryRequest" {
+                return try await info(payload.type, body, connection, requestID)
+            }
             let (type, fields) = try await perform(payload.type, body, connection)
             return Self.response(type, requestID, fields)
         } catch {
@@ -31,32 +37,32 @@ struct GRPCRequests: Sendable {
 
     private func perform(
         _ type: String, _ body: JSON, _ connection: Connection
-    ) async throws(NacosProblem) -> (type: String, fields: JSON) {
+    ) async throws(NacosProblem) -> Answer {
         switch type {
         case "HealthCheckRequest":
             return ("HealthCheckResponse", [:])
         case "InstanceRequest":
-            return ("InstanceResponse", ["type": .string(try declareOne(body, connection))])
+            return ("InstanceResponse", ["type": .string(try await declareOne(body, connection))])
         case "BatchInstanceRequest":
             return ("BatchInstanceResponse", ["type": .string(try declareAll(body, connection))])
-        case "SubscribeServiceRequest":
-            return ("SubscribeServiceResponse", ["serviceInfo": try await subscribe(body, connection)])
-        case "ServiceQueryRequest":
-            return ("QueryServiceResponse", ["serviceInfo": try await query(body)])
+        case "PersistentInstanceRequest":
+            return ("InstanceResponse", ["type": .string(try await declarePersistent(body))])
         case "ServiceListRequest":
-            try await waitUntilComplete()
-            let page = ServicePage.names(
-                catalogue, namespace: body["namespace"]?.string, group: body["groupName"]?.string,
-                number: body["pageNo"]?.integer ?? 1, size: body["pageSize"]?.integer ?? ServicePage.largest)
+            try await backend.waitForServices()
+            let names = operations.names(namespace: body["namespace"]?.string, group: body["groupName"]?.string)
+            let page = Page.of(
+                names, number: body["pageNo"]?.integer ?? 1, size: body["pageSize"]?.integer ?? Page.largest)
             return (
                 "ServiceListResponse",
-                ["count": JSON(page.count), "serviceNames": .array(page.names.map { .string($0) })]
+                ["count": JSON(names.count), "serviceNames": .array(page.map { .string($0) })]
             )
-        case "PersistentInstanceRequest":
-            throw .notServed("a persistent instance (ephemeral=false)")
-        case let type where type.hasPrefix("Config") || type.hasPrefix("ClientConfig"):
-            throw .notServed("configuration")
+        case "NamingFuzzyWatchRequest":
+            try await FuzzyWatchRequests(backend: backend).watch(.services, body, connection)
+            return ("NamingFuzzyWatchResponse", [:])
         default:
+            if let answer = try await GRPCConfigRequests(backend: backend).perform(type, body, connection) {
+                return answer
+            }
             throw .unknownRequest(type)
         }
     }
@@ -64,7 +70,7 @@ struct GRPCRequests: Sendable {
     // MARK: Naming
 
     /// A connection holds one instance of a service: a second one takes the first one's place, as in Nacos.
-    private func declareOne(_ body: JSON, _ connection: Connection) throws(NacosProblem) -> String {
+    private func declareOne(_ body: JSON, _ connection: Connection) async throws(NacosProblem) -> String {
         let service = try Self.service(in: body)
         let type = body["type"]?.string ?? ""
         switch type {
@@ -72,11 +78,20 @@ struct GRPCRequests: Sendable {
             let instance = try NacosInstance(json: body["instance"] ?? [:])
             try hold([instance], of: service, connection)
         case "deregisterInstance":
+            let held = catalogue.snapshot(of: service).records.filter { $0.lifetime == .connection(connection.id) }
             catalogue.deregister(heldBy: connection.id, from: service)
+            try await forgetOverrides(held.map(\.place), of: service)
         default:
             throw .invalid("Unsupported request type \(type)")
         }
         return type
+    }
+
+    /// What an operator changed of an instance goes with it.
+    private func forgetOverrides(_ places: [InstancePlace], of service: ServiceName) async throws(NacosProblem) {
+        let overridden = backend.services.record(of: service).overrides
+        guard places.contains(where: { overridden[$0] != nil }) else { return }
+        try await operations.change(service) { record in for place in places { record.overrides[place] = nil } }
     }
 
     private func declareAll(_ body: JSON, _ connection: Connection) throws(NacosProblem) -> String {
@@ -89,51 +104,82 @@ struct GRPCRequests: Sendable {
         return type
     }
 
+    private func declarePersistent(_ body: JSON) async throws(NacosProblem) -> String {
+        let service = try Self.service(in: body)
+        var instance = try NacosInstance(json: body["instance"] ?? [:])
+        instance.ephemeral = false
+        let type = body["type"]?.string ?? ""
+        switch type {
+        case "registerInstance": try await operations.register(instance, as: service)
+        case "deregisterInstance":
+            try await operations.deregister(instance.place, isPersistent: true, from: service)
+        default: throw .invalid("Unsupported request type \(type)")
+        }
+        return type
+    }
+
     private func hold(
         _ instances: [NacosInstance], of service: ServiceName, _ connection: Connection
     ) throws(NacosProblem) {
+        let record = backend.services.record(of: service)
         do throws(CatalogueProblem) {
             try catalogue.replace(
-                instances.map { $0.instance(lifetime: .connection(connection.id)) }, heldBy: connection.id, as: service)
+                instances.map { record.amended($0).instance(lifetime: .connection(connection.id)) },
+                heldBy: connection.id, as: service)
         } catch {
-            throw .full(error)
+            throw NacosProblem(error)
         }
         // The connection may have ended meanwhile; then nobody else would take these back.
-        if connections.connection(of: connection.subscriber) == nil {
+        if backend.connections.connection(of: connection.subscriber) == nil {
             catalogue.connectionClosed(connection.id, subscriber: connection.subscriber)
         }
     }
 
-    private func subscribe(_ body: JSON, _ connection: Connection) async throws(NacosProblem) -> JSON {
+    /// The two requests that are answered with a whole ServiceInfo, which is not read back from its bytes.
+    private func info(
+        _ type: String, _ body: JSON, _ connection: Connection, _ requestID: String
+    ) async throws(NacosProblem) -> Payload {
+        let isSubscription = type == "SubscribeServiceRequest"
+        let info = isSubscription ? try await subscribe(body, connection) : try await query(body)
+        let responseType = isSubscription ? "SubscribeServiceResponse" : "QueryServiceResponse"
+        var answer = Self.response(responseType, requestID, [:])
+        answer.body.removeLast()
+        answer.body.append(contentsOf: #","serviceInfo":"#.utf8)
+        answer.body.append(contentsOf: info)
+        answer.body.append(UInt8(ascii: "}"))
+        return answer
+    }
+
+    private func subscribe(_ body: JSON, _ connection: Connection) async throws(NacosProblem) -> [UInt8] {
         let service = try Self.service(in: body)
         guard body["subscribe"]?.bool ?? true else {
             catalogue.unsubscribe(connection.subscriber, from: service)
+            backend.connections.unsubscribe(connection, from: service)
             connection.forget(service)
-            return ServiceInfo.connected(catalogue.snapshot(of: service), ServiceSelection())
+            return operations.info(catalogue.snapshot(of: service), ServiceSelection(), .connected)
         }
-        try await waitUntilComplete()
+        try await backend.waitForServices()
         let selection = ServiceSelection(clusters: body["clusters"]?.string ?? "")
         connection.select(selection, of: service)
+        backend.connections.subscribe(connection, to: service)
         do throws(CatalogueProblem) {
             let snapshot = try catalogue.subscribe(connection.subscriber, to: service)
-            if connections.connection(of: connection.subscriber) == nil { catalogue.unsubscribe(connection.subscriber) }
-            return ServiceInfo.connected(snapshot, selection)
+            if backend.connections.connection(of: connection.subscriber) == nil {
+                catalogue.unsubscribe(connection.subscriber)
+            }
+            return operations.info(snapshot, selection, .connected)
         } catch {
-            throw .full(error)
+            throw NacosProblem(error)
         }
     }
 
-    private func query(_ body: JSON) async throws(NacosProblem) -> JSON {
+    private func query(_ body: JSON) async throws(NacosProblem) -> [UInt8] {
         let service = try Self.service(in: body)
-        try await waitUntilComplete()
+        try await backend.waitForServices()
         // Java says healthyOnly, nacos-sdk-python says healthOnly.
         let isHealthyOnly = body["healthyOnly"]?.bool ?? body["healthOnly"]?.bool ?? false
         let selection = ServiceSelection(clusters: body["cluster"]?.string ?? "", isHealthyOnly: isHealthyOnly)
-        return ServiceInfo.connected(catalogue.snapshot(of: service), selection)
-    }
-
-    private func waitUntilComplete() async throws(NacosProblem) {
-        guard await catalogue.isComplete(within: Self.completenessPatience) else { throw .starting }
+        return operations.info(catalogue.snapshot(of: service), selection, .connected)
     }
 
     // MARK: Forms
@@ -147,7 +193,7 @@ struct GRPCRequests: Sendable {
         }
     }
 
-    private static func service(in body: JSON) throws(NacosProblem) -> ServiceName {
+    static func service(in body: JSON) throws(NacosProblem) -> ServiceName {
         try NacosNames.service(
             namespace: body["namespace"]?.string, group: body["groupName"]?.string, name: body["serviceName"]?.string)
     }
@@ -169,8 +215,11 @@ struct GRPCRequests: Sendable {
             case .unregistered, .unknownRequest, .starting: "ErrorResponse"
             default: responseType(of: requestType)
             }
+        var errorCode = problem.errorCode
+        // `ConfigQueryResponse.CONFIG_NOT_FOUND`: clients take it for an item that does not exist.
+        if requestType == "ConfigQueryRequest", case .notFound = problem { errorCode = 300 }
         var body: JSON = [
-            "resultCode": 500, "errorCode": JSON(problem.errorCode), "success": false,
+            "resultCode": 500, "errorCode": JSON(errorCode), "success": false,
             "message": .string(problem.description), "requestId": .string(requestID),
         ]
         if case .unknownRequest = problem { body["resultCode"] = JSON(problem.errorCode) }
@@ -189,15 +238,5 @@ struct GRPCRequests: Sendable {
         case let type where type.hasSuffix("Request"): String(type.dropLast("Request".count)) + "Response"
         default: "ErrorResponse"
         }
-    }
-}
-
-/// Names for connections, made as Nacos makes them.
-enum ConnectionName {
-    /// `<milliseconds>_<ip>_<port>` from grpc-swift's `ipv4:127.0.0.1:51234`.
-    static func make(peer: String) -> String {
-        let address = peer.split(separator: ":", maxSplits: 1).last.map(String.init) ?? peer
-        let name = String(address.map { $0 == ":" ? "_" : $0 })
-        return "\(WallClock.milliseconds())_\(name)"
     }
 }

@@ -9,19 +9,16 @@ import Logging
 struct GRPCListener: Sendable {
     typealias Transport = HTTP2ServerTransport.Posix
 
-    let catalogue: ServiceCatalogue
-    let connections: ConnectionTable
+    let backend: Backend
     let address: ListeningAddress
     let logger: Logger
 
-    /// Changes of a service are gathered for this long before they are pushed; Nacos takes 500 ms.
-    static let pushDelay: Duration = .milliseconds(50)
-    /// How often unanswered pushes are looked through.
-    static let sweepInterval: Duration = .seconds(1)
     static let largestMessageBytes = 10 * 1024 * 1024
     /// A silent connection is asked after this long, and closed when it does not answer (HTTP/2 ping).
     static let keepaliveSeconds = 20
     static let keepalivePatienceSeconds = 5
+
+    private var connections: ConnectionTable { backend.connections }
 
     /// Serves until cancelled; `onListening` is told the address once it is bound.
     func run(onListening: @escaping @Sendable () async -> Void) async throws {
@@ -37,8 +34,6 @@ struct GRPCListener: Sendable {
         let server = GRPCServer(transport: transport, router: makeRouter())
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.serve() }
-            group.addTask { await pushChanges() }
-            group.addTask { try await sweep() }
             group.addTask {
                 _ = try await transport.listeningAddress
                 await onListening()
@@ -58,7 +53,7 @@ struct GRPCListener: Sendable {
     }
 
     private func makeRouter() -> RPCRouter<Transport> {
-        let requests = GRPCRequests(catalogue: catalogue, connections: connections)
+        let requests = GRPCRequests(backend: backend)
         var router = RPCRouter<Transport>()
         router.registerHandler(
             forMethod: MethodDescriptor(fullyQualifiedService: "Request", method: "request"),
@@ -91,7 +86,7 @@ struct GRPCListener: Sendable {
         let connection = Connection(id: ConnectionName.make(peer: peer), peer: peer)
         defer {
             connections.remove(connection)
-            catalogue.connectionClosed(connection.id, subscriber: connection.subscriber)
+            backend.catalogue.connectionClosed(connection.id, subscriber: connection.subscriber)
             logger.debug("nacos connection closed", metadata: ["connection": .string(connection.id)])
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -104,17 +99,11 @@ struct GRPCListener: Sendable {
 
     private func read(_ messages: RPCAsyncSequence<Payload, any Error>, _ connection: Connection) async throws {
         for try await payload in messages {
+            connection.heard(now: .now)
             switch payload.type {
-            case "ConnectionSetupRequest":
-                guard connections.add(connection) else {
-                    throw RPCError(
-                        code: .resourceExhausted, message: "there are \(ConnectionTable.limit) connections, the limit")
-                }
-                logger.debug("nacos connection set up", metadata: ["connection": .string(connection.id)])
-            case "NotifySubscriberResponse":
-                acknowledged(payload, connection)
-            case let type where type.hasSuffix("Response"):
-                break  // answers to nothing that this server asks; harmless
+            case "ConnectionSetupRequest": try setUp(payload, connection)
+            // Clients do not agree on the type of an answer; its request's id says what it is to.
+            case let type where type.hasSuffix("Response"): answered(payload, connection)
             default:
                 logger.warning(
                     "nacos stream message of unknown type",
@@ -123,68 +112,47 @@ struct GRPCListener: Sendable {
         }
     }
 
-    private func acknowledged(_ payload: Payload, _ connection: Connection) {
+    /// A client that says what it can do waits to hear what this server can.
+    private func setUp(_ payload: Payload, _ connection: Connection) throws {
+        let body: JSON
+        do throws(NacosProblem) {
+            body = try GRPCRequests.body(of: payload)
+        } catch {
+            throw RPCError(code: .invalidArgument, message: error.description)
+        }
+        connection.introduce(
+            version: body["clientVersion"]?.string ?? "", tag: body["labels"]?["Vipserver-Tag"]?.string)
+        guard connections.add(connection) else {
+            throw RPCError(
+                code: .resourceExhausted, message: "there are \(ConnectionTable.limit) connections, the limit")
+        }
+        if body["abilityTable"]?.object != nil { connection.changed(.abilities) }
+        logger.debug("nacos connection set up", metadata: ["connection": .string(connection.id)])
+    }
+
+    private func answered(_ payload: Payload, _ connection: Connection) {
         do throws(NacosProblem) {
             let body = try GRPCRequests.body(of: payload)
-            guard let requestID = body["requestId"]?.string else { throw .missing(parameter: "requestId") }
+            // An answer without the id is to nothing that is awaited.
+            guard let requestID = body["requestId"]?.string, !requestID.isEmpty else { return }
             guard body["resultCode"]?.integer ?? 200 == 200 else { return }  // asked again when its time is up
             guard let taken = connection.answered(requestID: requestID) else { return }
-            catalogue.acknowledge(connection.subscriber, taken.service, version: taken.version)
+            if case .service(let service) = taken.subject {
+                backend.catalogue.acknowledge(connection.subscriber, service, version: taken.version)
+            }
         } catch {
             logger.warning("nacos push answer not understood", metadata: ["problem": .string(error.description)])
         }
     }
 
     private func pump(_ writer: RPCWriter<Payload>, _ connection: Connection) async throws {
+        let payloads = PushPayloads(backend: backend)
         while let step = await connection.nextStep() {
-            guard case .push(let service, let again) = step else {
+            guard case .push(let subject, let again) = step else {
                 throw RPCError(code: .unavailable, message: "pushes were not answered")
             }
-            guard let snapshot = catalogue.tell(connection.subscriber, of: service, again: again) else { continue }
-            let requestID = connection.push(service, version: snapshot.version, now: .now)
-            let body: JSON = [
-                "requestId": .string(requestID), "module": "naming", "headers": [:],
-                "namespace": .string(nacosNamespace(of: service)), "serviceName": .string(service.name),
-                "groupName": .string(service.group),
-                "serviceInfo": ServiceInfo.connected(snapshot, connection.selection(of: service)),
-            ]
-            try await writer.write(Payload(type: "NotifySubscriberRequest", body: body.bytes))
-        }
-    }
-
-    private func nacosNamespace(of service: ServiceName) -> String {
-        service.namespace == ServiceName.defaultNamespace ? NacosNames.publicNamespace : service.namespace
-    }
-
-    // MARK: The push loop
-
-    private func pushChanges() async {
-        let feed = catalogue.changes()
-        while let first = await feed.next() {
-            do { try await Task.sleep(for: Self.pushDelay) } catch { return }
-            for changes in [first, feed.take()].compactMap({ $0 }) { hand(out: changes) }
-        }
-    }
-
-    private func hand(out changes: ServiceChanges) {
-        switch changes {
-        case .services(let services):
-            for service in services {
-                for subscriber in catalogue.subscribers(of: service) {
-                    connections.connection(of: subscriber)?.changed(service)
-                }
-            }
-        case .everything:
-            for connection in connections.all {
-                for service in connection.selectedServices { connection.changed(service) }
-            }
-        }
-    }
-
-    private func sweep() async throws {
-        while true {
-            try await Task.sleep(for: Self.sweepInterval)
-            for connection in connections.all { connection.timePassed(now: .now) }
+            guard let payload = payloads.payload(for: subject, again: again, to: connection) else { continue }
+            try await writer.write(payload)
         }
     }
 

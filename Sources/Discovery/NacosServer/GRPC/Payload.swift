@@ -58,19 +58,23 @@ extension Payload {
 
     var encoded: [UInt8] {
         var metadata: [UInt8] = []
-        metadata.appendField(3, Array(type.utf8))
+        metadata.appendField(3, type.utf8)
         for key in headers.keys.sorted() {
             var pair: [UInt8] = []
-            pair.appendField(1, Array(key.utf8))
-            pair.appendField(2, Array((headers[key] ?? "").utf8))
+            pair.appendField(1, key.utf8)
+            pair.appendField(2, (headers[key] ?? "").utf8)
             metadata.appendField(7, pair)
         }
-        if !clientIP.isEmpty { metadata.appendField(8, Array(clientIP.utf8)) }
-        var any: [UInt8] = []
-        any.appendField(2, body)
+        if !clientIP.isEmpty { metadata.appendField(8, clientIP.utf8) }
+        // The body may be long: it is copied once, behind the lengths of the two messages around it.
+        var inner: [UInt8] = []
+        inner.appendHead(2, length: body.count)
         var message: [UInt8] = []
+        message.reserveCapacity(metadata.count + body.count + 32)
         message.appendField(2, metadata)
-        message.appendField(3, any)
+        message.appendHead(3, length: inner.count + body.count)
+        message.append(contentsOf: inner)
+        message.append(contentsOf: body)
         return message
     }
 }
@@ -130,10 +134,14 @@ private struct WireReader {
 }
 
 extension [UInt8] {
-    fileprivate mutating func appendField(_ number: UInt64, _ bytes: [UInt8]) {
-        appendVarint(number << 3 | 2)
-        appendVarint(UInt64(bytes.count))
+    fileprivate mutating func appendField(_ number: UInt64, _ bytes: some Collection<UInt8>) {
+        appendHead(number, length: bytes.count)
         append(contentsOf: bytes)
+    }
+
+    fileprivate mutating func appendHead(_ number: UInt64, length: Int) {
+        appendVarint(number << 3 | 2)
+        appendVarint(UInt64(length))
     }
 
     private mutating func appendVarint(_ value: UInt64) {
