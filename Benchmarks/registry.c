@@ -114,7 +114,7 @@ struct subscriber {
     unsigned char *bytes;
     size_t have, room;
     double newest[64];
-    int each, first;
+    int each, first, is_set_up;
     unsigned char *message;
     size_t message_have, message_room;
 };
@@ -181,6 +181,8 @@ static size_t payload(unsigned char *out, const char *type, const char *json, in
     return begin + at;
 }
 
+static void read_some(struct subscriber *one);
+
 static void open_subscriber(struct subscriber *one) {
     unsigned char out[65536];
     size_t at = 0;
@@ -193,9 +195,9 @@ static void open_subscriber(struct subscriber *one) {
     unsigned char window[4] = {0x7f, 0xfe, 0, 0};
     memcpy(out + at, window, 4), at += 4;
     at += headers(out + at, "/BiRequestStream/requestBiStream", 1);
-    at += payload(out + at, "ConnectionSetupRequest", "{\"clientVersion\":\"bench\",\"labels\":{}}", 0, 1);
+    at += payload(out + at, "ConnectionSetupRequest", "{\"clientVersion\":\"bench\",\"labels\":{},\"abilityTable\":{}}", 0, 1);
     write_all(one->socket_, out, at);
-    usleep(2000); /* until the stream is set up */
+    while (!one->is_set_up) read_some(one);
     at = 0;
     for (int each = 0; each < one->each; each++) {
         char json[256];
@@ -208,6 +210,7 @@ static void open_subscriber(struct subscriber *one) {
 }
 
 static void push_arrived(struct subscriber *one, const char *json, size_t length) {
+    if (memmem(json, length, "abilityTable", 12)) one->is_set_up = 1;
     const char *name = memmem(json, length, "\"serviceName\":\"bench-", 21);
     if (!name) return;
     int service = atoi(name + 21), slot = (service - one->first + services) % services;
@@ -233,6 +236,7 @@ static void push_arrived(struct subscriber *one, const char *json, size_t length
 
 static void message_arrived(struct subscriber *one, uint32_t stream, const char *bytes, size_t length) {
     if (stream == 1) return push_arrived(one, bytes, length);
+    if (!memmem(bytes, length, "\"resultCode\":200", 16)) fprintf(stderr, "registry: refused: %.200s\n", bytes), exit(1);
     atomic_fetch_add(&subscribed, 1);
     const char *name = memmem(bytes, length, "\"name\":\"bench-", 14);
     if (!name) return;
@@ -280,6 +284,14 @@ static void frames_arrived(struct subscriber *one) {
     memmove(one->bytes, one->bytes + at, one->have);
 }
 
+static void read_some(struct subscriber *one) {
+    if (one->room - one->have < 65536) one->bytes = realloc(one->bytes, one->room = one->room * 2 + 65536);
+    ssize_t got = read(one->socket_, one->bytes + one->have, one->room - one->have);
+    if (got <= 0) die("a subscriber's connection");
+    one->have += (size_t)got;
+    frames_arrived(one);
+}
+
 static int poller;
 
 static void *read_loop(void *ignored) {
@@ -287,14 +299,7 @@ static void *read_loop(void *ignored) {
     struct epoll_event ready[64];
     while (!atomic_load(&is_over)) {
         int found = epoll_wait(poller, ready, 64, 100);
-        for (int each = 0; each < found; each++) {
-            struct subscriber *one = ready[each].data.ptr;
-            if (one->room - one->have < 65536) one->bytes = realloc(one->bytes, one->room = one->room * 2 + 65536);
-            ssize_t got = read(one->socket_, one->bytes + one->have, one->room - one->have);
-            if (got <= 0) die("a subscriber's connection");
-            one->have += (size_t)got;
-            frames_arrived(one);
-        }
+        for (int each = 0; each < found; each++) read_some(ready[each].data.ptr);
     }
     return NULL;
 }

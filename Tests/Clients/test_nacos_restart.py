@@ -37,8 +37,8 @@ class Small:
     def start(self):
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                [self.binary, "up", "--state", str(self.directory / "state"), "--api-listen", API, "--nacos-listen", NACOS, "--eureka-listen", "off", "--zookeeper-listen", "off",
-                 *self.flags], stdout=log, stderr=subprocess.STDOUT, cwd="/", **self.identity)
+                [self.binary, "up", "--state", str(self.directory / "state"), "--api-listen", API, "--nacos-listen", NACOS,
+                 "--eureka-listen", "off", "--zookeeper-listen", "off", *self.flags], stdout=log, stderr=subprocess.STDOUT, cwd="/", **self.identity)
 
         def ready():
             assert self.process.poll() is None, f"mangrove ended:\n{self.log.read_text()[-3000:]}"
