@@ -38,7 +38,7 @@ def main():
             raise SystemExit(f"registry {mode} failed: {done.stdout}{done.stderr}")
         return json.loads(done.stdout)
 
-    # The namespace of these services does not exist for Kubernetes' side, so what is measured is the registry alone.
+    # Nothing of a kube-… namespace is shown in Kubernetes, so what is measured is the registry alone.
     mangrove = Server(
         "mangrove", [os.path.abspath(arguments.mangrove), "up", "--state", str(directory / "state"), "--api-listen",
                      f"127.0.0.1:{API}", "--nacos-listen", f"127.0.0.1:{NACOS}", "--eureka-listen", "off"], API, "/readyz", directory / "log")

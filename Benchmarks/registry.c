@@ -83,10 +83,10 @@ static int ask(int socket_, const char *method, const char *target, char *buffer
 static void target_of(char *out, const char *kind, long service, long instance) {
     double t = now();
     if (!strcmp(kind, "beat"))
-        sprintf(out, "/nacos/v1/ns/instance/beat?namespaceId=bench&serviceName=bench-%ld&ip=10.%ld.%ld.%ld&port=8080&clusterName=DEFAULT", service,
+        sprintf(out, "/nacos/v1/ns/instance/beat?namespaceId=kube-bench&serviceName=bench-%ld&ip=10.%ld.%ld.%ld&port=8080&clusterName=DEFAULT", service,
                 instance % 200, service / 250, service % 250);
     else
-        sprintf(out, "/nacos/v1/ns/instance?namespaceId=bench&serviceName=bench-%ld&ip=10.%ld.%ld.%ld&port=8080&metadata=t%%3D%.6f%%2Cpreserved.heart.beat.timeout%%3D600000"
+        sprintf(out, "/nacos/v1/ns/instance?namespaceId=kube-bench&serviceName=bench-%ld&ip=10.%ld.%ld.%ld&port=8080&metadata=t%%3D%.6f%%2Cpreserved.heart.beat.timeout%%3D600000"
                 "%%2Cpreserved.ip.delete.timeout%%3D600000", service, instance % 200, service / 250, service % 250, t);
 }
 
@@ -201,7 +201,7 @@ static void open_subscriber(struct subscriber *one) {
     at = 0;
     for (int each = 0; each < one->each; each++) {
         char json[256];
-        sprintf(json, "{\"requestId\":\"%d\",\"namespace\":\"bench\",\"serviceName\":\"bench-%d\",\"groupName\":\"DEFAULT_GROUP\",\"subscribe\":true}", each,
+        sprintf(json, "{\"requestId\":\"%d\",\"namespace\":\"kube-bench\",\"serviceName\":\"bench-%d\",\"groupName\":\"DEFAULT_GROUP\",\"subscribe\":true}", each,
                 (one->first + each) % services);
         at += headers(out + at, "/Request/request", (uint32_t)(3 + 2 * each));
         at += payload(out + at, "SubscribeServiceRequest", json, 1, (uint32_t)(3 + 2 * each));
