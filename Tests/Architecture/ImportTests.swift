@@ -31,10 +31,13 @@ import Testing
             "Storage", "Watching", "Access", "APIServer", "Controllers", "Scheduling", "NodeAgent", "ContainerRuntimes",
             "PodNetwork", "CLinux",
         ]
-        for name in ["Catalogue", "Configurations", "NacosServer", "EurekaServer", "DNSServer", "RegistrySync", "Rollouts"] {
+        let discovery = [
+            "Frameworks", "Catalogue", "Configurations", "NacosServer", "EurekaServer", "DNSServer", "RegistrySync",
+        ]
+        for name in discovery + ["Rollouts"] {
             #expect(row(name).isDisjoint(with: cluster), "\(name) uses a Cluster room other than Client and Reconciling")
         }
-        for name in ["Formats", "Objects", "Timing"] {
+        for name in ["Formats", "Objects", "Timing", "Frameworks"] {
             let parts = SourceTree.rooms.first { $0.name == name }?.parts ?? []
             #expect(parts.isDisjoint(with: ["nio", "nioSSL", "hummingbird", "grpc"]), "\(name) is Core and uses NIO")
         }

@@ -318,7 +318,7 @@ private struct History {
 
     private func impliedServices() -> Set<ServiceName> {
         let targets = model.facts.flatMap { Crossing.consequences(of: $0.instance, in: $0.service, model.table) }
-        return Set(targets.map(\.service).filter { !model.seen($0).implied.isEmpty })
+        return Set(targets.map(\.service)).filter { !model.seen($0).implied.isEmpty }
     }
 
     // MARK: Restart
