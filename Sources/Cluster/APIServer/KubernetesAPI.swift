@@ -21,6 +21,8 @@ package final class KubernetesAPI: Sendable {
     let access: AccessControl
     let nodeAccess: any NodeAccess
     let usageSource: any UsageSource
+    /// What other rooms add to `/metrics`.
+    let contributedMetrics: @Sendable (inout MetricsText) -> Void
     let environment: APIEnvironment
     let limits: APILimits
     let serviceAddresses: Mutex<ServiceAddressMachine>
@@ -34,7 +36,8 @@ package final class KubernetesAPI: Sendable {
     /// issued and pods are not given service accounts.
     package init(
         store: Store, hub: Hub, nodeAccess: any NodeAccess, usageSource: any UsageSource = NoUsage(),
-        authenticator: Authenticator? = nil, environment: APIEnvironment = .system, limits: APILimits = .init(),
+        authenticator: Authenticator? = nil, contributedMetrics: @escaping @Sendable (inout MetricsText) -> Void = { _ in },
+        environment: APIEnvironment = .system, limits: APILimits = .init(),
         logger: Logger
     ) throws(Problem) {
         access = try AccessControl(store: store, authenticator: authenticator, logger: logger)
@@ -43,6 +46,7 @@ package final class KubernetesAPI: Sendable {
         catalogue = ServedCatalogue(ServedResources(ResourceTable.all + UsageAPI.resources))
         self.nodeAccess = nodeAccess
         self.usageSource = usageSource
+        self.contributedMetrics = contributedMetrics
         self.environment = environment
         self.limits = limits
         self.logger = logger

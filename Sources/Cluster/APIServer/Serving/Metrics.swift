@@ -4,53 +4,6 @@ import Formats
 import Glibc
 import Objects
 
-/// Writes families of samples (prometheus.io/docs/instrumenting/exposition_formats).
-struct MetricsText: Sendable {
-    static let contentType = "text/plain; version=0.0.4; charset=utf-8"
-
-    private(set) var text = ""
-
-    mutating func family(_ name: String, _ type: String, _ help: String) {
-        text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-    }
-
-    mutating func sample(_ name: String, _ labels: [(String, String)] = [], _ value: String) {
-        text += name
-        if !labels.isEmpty {
-            text += "{" + labels.map { "\($0.0)=\"\(MetricsText.escaped($0.1))\"" }.joined(separator: ",") + "}"
-        }
-        text += " \(value)\n"
-    }
-
-    mutating func histogram(_ name: String, _ labels: [(String, String)], _ histogram: TrafficMachine.Histogram) {
-        var count: UInt64 = 0
-        for (bound, bucket) in zip(TrafficMachine.bounds, histogram.buckets) {
-            count += bucket
-            sample(name + "_bucket", labels + [("le", MetricsText.number(bound))], String(count))
-        }
-        sample(name + "_bucket", labels + [("le", "+Inf")], String(histogram.count))
-        sample(name + "_sum", labels, MetricsText.number(histogram.sum))
-        sample(name + "_count", labels, String(histogram.count))
-    }
-
-    static func number(_ value: Double) -> String {
-        value == value.rounded() && abs(value) < 1e15 ? String(Int64(value)) : String(value)
-    }
-
-    private static func escaped(_ text: String) -> String {
-        var output = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\\": output += "\\\\"
-            case "\"": output += "\\\""
-            case "\n": output += "\\n"
-            default: output.unicodeScalars.append(scalar)
-            }
-        }
-        return output
-    }
-}
-
 extension KubernetesAPI {
     /// `GET /metrics`.
     func metrics() throws(Problem) -> APIAnswer {
@@ -58,6 +11,7 @@ extension KubernetesAPI {
         writeTraffic(to: &text)
         try writeObjects(to: &text)
         writeProcess(to: &text)
+        contributedMetrics(&text)
         return .bytes(Array(text.text.utf8), contentType: MetricsText.contentType)
     }
 
@@ -73,7 +27,10 @@ extension KubernetesAPI {
         let durations = traffic.durations.sorted { Self.order($0.key.labels, $1.key.labels) }
         for name in ["apiserver_request_duration_seconds", "apiserver_request_sli_duration_seconds"] {
             text.family(name, "histogram", "Seconds from a request's arrival to its answer; streams are left out.")
-            for (request, histogram) in durations { text.histogram(name, request.labels, histogram) }
+            for (request, histogram) in durations {
+                text.histogram(
+                    name, request.labels, bounds: TrafficMachine.bounds, buckets: histogram.buckets, sum: histogram.sum)
+            }
         }
         let inFlight = "apiserver_current_inflight_requests"
         text.family(inFlight, "gauge", "Requests under way that are counted against the limit.")
