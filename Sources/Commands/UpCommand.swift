@@ -39,6 +39,9 @@ struct UpCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("ZooKeeper: not served by this version, so only off is accepted.", valueName: "host:port"))
     var zookeeperListen: String?
 
+    @Flag(help: "Let this machine find services by name too, until the platform ends.")
+    var resolve = false
+
     @Option(help: "The least severe log lines to print: trace, debug, info, notice, warning, error.")
     var logLevel: Logger.Level?
 
@@ -87,6 +90,7 @@ struct UpCommand: AsyncParsableCommand {
                 throw .badRequest("--\(flag): this version does not serve that interface yet; leave it off")
             }
         }
+        configuration.resolvesNames = resolve || ["1", "true", "yes"].contains(Environment.variable(of: "resolve") ?? "")
         return configuration
     }
 

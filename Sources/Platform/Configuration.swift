@@ -13,6 +13,8 @@ package struct Configuration: Sendable {
     /// Eureka keeps silent leases while fewer than this share of its instances beat; nil lets every lease end in time.
     package var eurekaRenewalShare: Double?
     package var nodeName: String
+    /// Whether this machine itself is to find services by name while the platform runs.
+    package var resolvesNames = false
 
     package var podCIDR = "10.88.0.0/16"
     package var serviceCIDR = "10.96.0.0/12"

@@ -7,6 +7,7 @@ import Formats
 import Glibc
 import Logging
 import Objects
+import PodNetwork
 import Storage
 import UnixSignals
 import Watching
@@ -51,6 +52,19 @@ package struct LocalPlatform: Sendable {
         defer { store.close() }
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let parts = try await Parts(configuration: configuration, store: store, logger: logger)
+        do {
+            try await run(parts, lock, signals, began, whenReady)
+        } catch {
+            await restoreResolver()
+            throw error
+        }
+        await restoreResolver()
+    }
+
+    private func run(
+        _ parts: Parts, _ lock: StateLock, _ signals: UnixSignalsSequence, _ began: ContinuousClock.Instant,
+        _ whenReady: @escaping @Sendable (Ready) async throws -> Void
+    ) async throws {
         try await withThrowingTaskGroup(of: Ending.self) { group in
             defer { group.cancelAll() }
             group.addTask {
@@ -72,11 +86,12 @@ package struct LocalPlatform: Sendable {
             group.addTask {
                 try await parts.prepareObjects()
                 try await parts.waitUntilReady()
-                lock.write(note(places: parts.places))
+                let places = try await parts.places + resolverPlaces(parts)
+                lock.write(note(places: places))
                 let took = (ContinuousClock.now - began) / .milliseconds(1)
                 try await whenReady(
                     Ready(
-                        configuration: configuration, client: parts.client("mangrove-apply"), places: parts.places,
+                        configuration: configuration, client: parts.client("mangrove-apply"), places: places,
                         warnings: parts.warnings, startMilliseconds: Int(took)))
                 return .ready
             }
@@ -106,6 +121,29 @@ package struct LocalPlatform: Sendable {
                 if let problem = error as? Problem { throw problem }
                 throw Problem(.internalError, "the \(name) failed: \(error)")
             }
+        }
+    }
+
+    private var resolver: MachineResolver { MachineResolver(directory: configuration.directory + "/resolver") }
+
+    /// Lets the machine find names of the cluster when that was asked for, and says how.
+    private func resolverPlaces(_ parts: Parts) async throws -> [Place] {
+        guard configuration.resolvesNames else { return [] }
+        guard geteuid() == 0, parts.servesDNS else {
+            throw Problem(.forbidden, "--resolve needs root and the platform's DNS server, which does not run here")
+        }
+        let said = try await resolver.apply(
+            server: configuration.dnsServiceAddress, domain: configuration.clusterDomain)
+        return [Place(name: "resolver", address: said)]
+    }
+
+    /// Also undoes what a run that was killed has left.
+    private func restoreResolver() async {
+        guard geteuid() == 0 else { return }
+        do {
+            if let said = try await resolver.restore() { logger.info("\(said)") }
+        } catch {
+            logger.error("the machine's resolver is not restored", metadata: ["error": "\(error)"])
         }
     }
 

@@ -30,6 +30,7 @@ package enum StateDirectory {
             let defaults = Configuration(directory: path, nodeName: "")
             try await ServiceProxy.remove(serviceCIDR: defaults.serviceCIDR)
             try await HostAddresses(defaults.serviceAddresses).remove()
+            _ = try await MachineResolver(directory: path + "/resolver").restore()
         }
         try remove(path)
     }

@@ -33,6 +33,11 @@ struct SmallFile: Sendable {
         try write(bytes, flags: O_WRONLY | O_CLOEXEC)
     }
 
+    /// Writes these bytes instead of the file's own, in place.
+    func rewrite(_ bytes: [UInt8]) throws(Problem) {
+        try write(bytes, flags: O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC)
+    }
+
     /// Puts a file with these bytes in place in one step; a reader sees the old file or the new one.
     func replace(_ bytes: [UInt8]) throws(Problem) {
         let fresh = SmallFile(path: path + ".new")
