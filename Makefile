@@ -46,6 +46,7 @@ fuzz: ## Mutate what every network decoder reads; ROUNDS=100000 SEED=1 by defaul
 bench: release ## Print a table of measurements, with peers in the same run.
 	$(ROOT) $(VENV)/bin/python Benchmarks/bench.py --mangrove $(RELEASE)
 	$(ROOT) $(VENV)/bin/python Benchmarks/registries.py --mangrove $(RELEASE)
+	$(ROOT) $(VENV)/bin/python Benchmarks/dns.py --mangrove $(RELEASE)
 
 bench-catalogue: ## Measure the catalogue in process, without interfaces.
 	swift build -c release --product catalogue-bench

@@ -34,6 +34,8 @@ struct Parts: Sendable {
     let authorityPEM: String
     private let node: NodeParts?
     private var nacos: ClusterBackend?
+    /// Where every part adds what it counts.
+    private let metrics = MetricsRelay()
     /// Opened by each interface once it listens.
     private var listening: [Gate] = []
 
@@ -48,7 +50,7 @@ struct Parts: Sendable {
         let usage = UsageRelay()
         let api = try KubernetesAPI(
             store: store, hub: Hub(store: store), nodeAccess: logs, usageSource: usage, authenticator: authenticator,
-            logger: logger)
+            contributedMetrics: { [metrics] in metrics.write(to: &$0) }, logger: logger)
         self.api = api
         catalogue = ServiceCatalogue(sources: [.kubernetes])
         try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
@@ -95,6 +97,8 @@ struct Parts: Sendable {
 
     /// Tells those who are connected to the registries that they are going.
     func announceEnd() async { await nacos?.backend.announceEnd() }
+
+    var servesDNS: Bool { node != nil }
 
     /// Stops the pods of this node gracefully.
     func stopPods() async { await node?.agent.stopPods() }
@@ -173,6 +177,7 @@ struct Parts: Sendable {
         services += node.services
         let bound = gate()
         let dns = node.dns
+        metrics.add { dns.writeMetrics(to: &$0) }
         add("DNS server") { try await dns.run { _ in bound.open() } }
         places.append(.init(name: "dns", address: "\(configuration.dnsServiceAddress):53 (*.\(configuration.clusterDomain))"))
     }

@@ -1,6 +1,7 @@
 // The DNS server of the cluster: watches Services and EndpointSlices, answers for the cluster domain, forwards the rest.
 
 import Client
+import Formats
 import Logging
 import NIO
 import Objects
@@ -10,33 +11,59 @@ import Synchronization
 /// Serves DNS on every given endpoint over UDP and TCP.
 package final class ClusterDNS: Sendable {
     /// Where the machine's own servers are named.
-    static let resolverConfiguration = "/etc/resolv.conf"
+    package static let resolverConfiguration = "/etc/resolv.conf"
+    /// Where they are named when the first names systemd-resolved, which may ask us in turn.
+    static let resolvedConfiguration = "/run/systemd/resolve/resolv.conf"
+    static let resolvedStub = "127.0.0.53"
 
     private let services: Informer
     private let slices: Informer
     private let domain: DomainName
     private let endpoints: [DNSEndpoint]
     private let upstreams: [String]?
+    private let clock: WallClock
     private let logger: Logger
     private let changed = Signal()
+    private let changedServices = Mutex<Set<ObjectKey>>([])
+    private let answerer = Mutex<QueryAnswerer?>(nil)
 
     /// `upstreams` are addresses, with or without a port; nil takes the machine's own servers from /etc/resolv.conf. Throws
     /// when the domain is no domain name.
     package init(
         client: KubernetesClient, listen endpoints: [DNSEndpoint], clusterDomain: String = "cluster.local",
-        upstreams: [String]? = nil, logger: Logger
+        upstreams: [String]? = nil, clock: WallClock = .system, logger: Logger
     ) throws(Problem) {
-        guard let domain = DomainName(clusterDomain), !domain.labels.isEmpty else {
+        guard let domain = DomainName(clusterDomain), !domain.isRoot else {
             throw Problem(.invalid, "\"\(clusterDomain)\" is no domain name")
         }
         self.domain = domain
         self.endpoints = endpoints
         self.upstreams = upstreams
+        self.clock = clock
         self.logger = logger
         services = Informer(client: client, resource: .services, logger: logger)
-        slices = Informer(client: client, resource: .endpointSlices, logger: logger)
-        services.onChange { [changed] _ in changed.raise() }
-        slices.onChange { [changed] _ in changed.raise() }
+        slices = Informer(
+            client: client, resource: .endpointSlices,
+            indexes: ["service": { slice in Self.service(of: slice).map { [$0.description] } ?? [] }], logger: logger)
+        services.onChange { [self] change in
+            changedServices.withLock { _ = $0.insert(change.key) }
+            changed.raise()
+        }
+        slices.onChange { [self] change in
+            // A slice may have gone over to another service: both change.
+            let keys = [change.old, change.new].compactMap { $0.flatMap(Self.service) }
+            changedServices.withLock { $0.formUnion(keys) }
+            changed.raise()
+        }
+    }
+
+    private static func service(of slice: Object) -> ObjectKey? {
+        slice.labels["kubernetes.io/service-name"].map { ObjectKey(namespace: slice.namespace, name: $0) }
+    }
+
+    /// Adds what this server counts to `/metrics`; nothing before it runs.
+    package func writeMetrics(to text: inout MetricsText) {
+        answerer.withLock { $0 }?.writeMetrics(to: &text)
     }
 
     /// Serves until cancelled. `onListening` is called once, with the endpoints as they were bound. Throws a Problem when an
@@ -47,6 +74,7 @@ package final class ClusterDNS: Sendable {
         let answerer = QueryAnswerer(
             responder: Responder(domain: domain, zone: nil, canForward: !upstreams.isEmpty),
             forwarder: Forwarder(upstreams: upstreams))
+        self.answerer.withLock { $0 = answerer }
         var listeners: [DNSListener] = []
         do {
             for endpoint in endpoints {
@@ -71,14 +99,18 @@ package final class ClusterDNS: Sendable {
     private func keepTrue(_ answerer: QueryAnswerer) async throws {
         try await services.waitUntilSynced()
         try await slices.waitUntilSynced()
-        let serverAddress = endpoints.lazy.compactMap { Zone.address($0.address) }.first
-        var serial: UInt32 = 0
+        var machine = ZoneMachine(
+            domain: domain, serverAddresses: endpoints.compactMap { IPAddress($0.address) },
+            serial: UInt32(truncatingIfNeeded: clock.now().secondsSinceEpoch), seed: UInt64.random(in: .min ... .max))
         while !Task.isCancelled {
-            serial &+= 1
-            answerer.update(
-                Zone(
-                    domain: domain, serverAddress: serverAddress, services: services.list(), slices: slices.list(),
-                    serial: serial))
+            let keys = changedServices.withLock { keys in
+                defer { keys = [] }
+                return keys
+            }
+            for key in keys {
+                machine.changed(key, to: services.get(key), slices: slices.indexed("service", key.description))
+            }
+            answerer.update(machine.zone())
             await changed.wait()
         }
         throw CancellationError()
@@ -87,11 +119,8 @@ package final class ClusterDNS: Sendable {
     private func upstreamAddresses() async -> [SocketAddress] {
         var texts = upstreams ?? []
         if upstreams == nil {
-            do {
-                texts = ResolverConfiguration(text: try await Self.text(of: Self.resolverConfiguration)).servers
-            } catch {
-                logger.warning("\(Self.resolverConfiguration) cannot be read", metadata: ["error": "\(error)"])
-            }
+            texts = await servers(in: Self.resolverConfiguration)
+            if texts == [Self.resolvedStub] { texts = await servers(in: Self.resolvedConfiguration) }
         }
         return texts.compactMap { text in
             let (host, port) = ResolverConfiguration.hostAndPort(text)
@@ -103,6 +132,15 @@ package final class ClusterDNS: Sendable {
                 logger.warning("an upstream DNS server is no IP address", metadata: ["server": "\(text)"])
                 return nil
             }
+        }
+    }
+
+    private func servers(in path: String) async -> [String] {
+        do {
+            return ResolverConfiguration(text: try await Self.text(of: path)).servers
+        } catch {
+            logger.warning("\(path) cannot be read", metadata: ["error": "\(error)"])
+            return []
         }
     }
 

@@ -1,121 +1,165 @@
-// Asks upstream servers what the zone does not know.
+// Answers what the zone does not know: from the cache, or from upstream servers, each question once at a time.
 
 import NIO
 import Synchronization
 
-/// Passes queries on, over what they came by, to one upstream after the other until one answers.
-///
-/// Every query gets a socket, and so a source port, of its own: a forger has to guess it besides the id.
-final class Forwarder: Sendable {
-    /// Queries under way; one more is refused.
-    static let queryLimit = 512
-    static let answerLimit = TimeAmount.seconds(2)
+/// An answer from elsewhere, and how old it is.
+struct GivenAnswer: Sendable {
+    var answer: StoredAnswer
+    var ageSeconds: UInt32 = 0
+    var isStale = false
+}
 
-    enum Fault: Error {
-        case noUpstream, tooManyQueries, timedOut, closed
+/// Asks upstream servers for what is not in the cache.
+///
+/// However many ask the same at once, upstream is asked once. The answer of the last server that could not answer is passed
+/// on as it is; where none came at all, it is SERVFAIL.
+final class Forwarder: Sendable {
+    /// Different questions under way; one more is refused.
+    static let questionLimit = 512
+    /// Clients that wait for one question.
+    static let waiterLimit = 256
+    /// Who could be given a stale answer waits for a fresh one no longer than this (RFC 8767, section 5).
+    static let patience = TimeAmount.milliseconds(1800)
+
+    struct State: Sendable {
+        var cache = AnswerCacheMachine()
+        var upstreams: UpstreamMachine
+        var sources = SourceMachine()
+        var waiting: [QuestionKey: [EventLoopPromise<GivenAnswer>]] = [:]
+        /// Questions that joined one under way, and those that found no room.
+        var joined: UInt64 = 0
+        var overflows: UInt64 = 0
     }
 
-    enum Carrier: Sendable {
-        case datagram, stream
+    enum Reply {
+        case now(GivenAnswer)
+        case later(EventLoopFuture<GivenAnswer>)
+        /// This source, or all together, ask for too much.
+        case refused
     }
 
     let upstreams: [SocketAddress]
-    private let underWay = Atomic<Int>(0)
+    private let state: Mutex<State>
 
-    init(upstreams: [SocketAddress]) { self.upstreams = upstreams }
-
-    /// The answer's bytes, with the query's own id.
-    func ask(_ query: [UInt8], over carrier: Carrier, on loop: any EventLoop) -> EventLoopFuture<[UInt8]> {
-        guard !upstreams.isEmpty else { return loop.makeFailedFuture(Fault.noUpstream) }
-        guard underWay.add(1, ordering: .relaxed).newValue <= Self.queryLimit else {
-            underWay.subtract(1, ordering: .relaxed)
-            return loop.makeFailedFuture(Fault.tooManyQueries)
-        }
-        return ask(query, over: carrier, from: 0, on: loop).always { _ in self.underWay.subtract(1, ordering: .relaxed) }
+    init(upstreams: [SocketAddress]) {
+        self.upstreams = upstreams
+        state = Mutex(State(upstreams: UpstreamMachine(count: upstreams.count)))
     }
 
-    private func ask(
-        _ query: [UInt8], over carrier: Carrier, from index: Int, on loop: any EventLoop
-    ) -> EventLoopFuture<[UInt8]> {
-        askOne(query, over: carrier, upstreams[index], on: loop).flatMapError { error in
-            guard index + 1 < self.upstreams.count else { return loop.makeFailedFuture(error) }
-            return self.ask(query, over: carrier, from: index + 1, on: loop)
+    /// For metrics.
+    var snapshot: State { state.withLock { $0 } }
+
+    func ask(_ key: QuestionKey, from source: IPAddress?, on loop: any EventLoop) -> Reply {
+        let now = Self.now
+        return state.withLock { state -> Reply in
+            var stale: StoredAnswer?
+            switch state.cache.find(key, now: now) {
+            case .fresh(let answer, let age, let isEnding):
+                // Nobody waits for what is fetched ahead, so it needs no promise.
+                if isEnding, state.waiting[key] == nil, state.waiting.count < Self.questionLimit {
+                    state.waiting[key] = []
+                    loop.execute { self.begin(key, on: loop) }
+                }
+                return .now(GivenAnswer(answer: answer, ageSeconds: age))
+            case .stale(let answer, mayAsk: false): return .now(GivenAnswer(answer: answer, isStale: true))
+            case .stale(let answer, mayAsk: true): stale = answer
+            case .none: break
+            }
+            return wait(for: key, from: source, stale: stale, on: loop, now, &state)
         }
     }
 
-    private func askOne(
-        _ query: [UInt8], over carrier: Carrier, _ upstream: SocketAddress, on loop: any EventLoop
-    ) -> EventLoopFuture<[UInt8]> {
-        let promise = loop.makePromise(of: [UInt8].self)
-        let timeout = loop.scheduleTask(in: Self.answerLimit) { promise.fail(Fault.timedOut) }
-        let connected: EventLoopFuture<any Channel>
-        switch carrier {
-        case .datagram:
-            connected = DatagramBootstrap(group: loop).channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DatagramPayloads())
-                    try channel.pipeline.syncOperations.addHandler(OneAnswer(to: query, promise))
-                }
-            }.connect(to: upstream)
-        case .stream:
-            connected = ClientBootstrap(group: loop).connectTimeout(Self.answerLimit).channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers([ByteToMessageHandler(FrameDecoder()), FrameWriter()])
-                    try channel.pipeline.syncOperations.addHandler(OneAnswer(to: query, promise))
-                }
-            }.connect(to: upstream)
+    private func wait(
+        for key: QuestionKey, from source: IPAddress?, stale: StoredAnswer?, on loop: any EventLoop, _ now: Int64,
+        _ state: inout State
+    ) -> Reply {
+        let isUnderWay = state.waiting[key] != nil
+        guard isUnderWay ? (state.waiting[key]?.count ?? 0) < Self.waiterLimit : state.waiting.count < Self.questionLimit
+        else {
+            state.overflows += 1
+            return stale.map { .now(GivenAnswer(answer: $0, isStale: true)) } ?? .refused
         }
-        connected.whenComplete { result in
+        if let source, !state.sources.asked(source, now: now) {
+            return stale.map { .now(GivenAnswer(answer: $0, isStale: true)) } ?? .refused
+        }
+        let promise = loop.makePromise(of: GivenAnswer.self)
+        state.waiting[key, default: []].append(promise)
+        if isUnderWay { state.joined += 1 } else { loop.execute { self.begin(key, on: loop) } }
+        var future = promise.futureResult
+        if let stale { future = impatient(future, stale, on: loop) }
+        if let source { future = future.always { _ in self.state.withLock { $0.sources.answered(source) } } }
+        return .later(future)
+    }
+
+    /// The stale answer when no better one comes in time.
+    private func impatient(
+        _ future: EventLoopFuture<GivenAnswer>, _ stale: StoredAnswer, on loop: any EventLoop
+    ) -> EventLoopFuture<GivenAnswer> {
+        let promise = loop.makePromise(of: GivenAnswer.self)
+        let given = GivenAnswer(answer: stale, isStale: true)
+        let timer = loop.scheduleTask(in: Self.patience) {
+            self.state.withLock { $0.cache.gaveStale() }
+            promise.succeed(given)
+        }
+        future.whenComplete { result in
+            timer.cancel()
             switch result {
-            case .failure(let error): promise.fail(error)
-            case .success(let channel):
-                promise.futureResult.whenComplete { _ in channel.close(promise: nil) }
-                channel.writeAndFlush(ByteBuffer(bytes: query)).cascadeFailure(to: promise)
+            case .success(let fresh) where fresh.answer.kind != .failure: promise.succeed(fresh)
+            default: promise.succeed(given)
             }
         }
-        return promise.futureResult.always { _ in timeout.cancel() }
-    }
-}
-
-/// Fulfils a promise with the first answer that has the query's id.
-private final class OneAnswer: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    private let id: ArraySlice<UInt8>
-    private let promise: EventLoopPromise<[UInt8]>
-
-    init(to query: [UInt8], _ promise: EventLoopPromise<[UInt8]>) {
-        id = query.prefix(2)
-        self.promise = promise
+        return promise.futureResult
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let answer = Array(unwrapInboundIn(data).readableBytesView)
-        if answer.count >= 12, answer.prefix(2) == id, answer[2] & 0x80 != 0 { promise.succeed(answer) }
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { promise.fail(error) }
-
-    func channelInactive(context: ChannelHandlerContext) { promise.fail(Forwarder.Fault.closed) }
-}
-
-/// Turns the datagrams of a connected socket into their bytes and back.
-private final class DatagramPayloads: ChannelDuplexHandler {
-    typealias InboundIn = AddressedEnvelope<ByteBuffer>
-    typealias InboundOut = ByteBuffer
-    typealias OutboundIn = ByteBuffer
-    typealias OutboundOut = AddressedEnvelope<ByteBuffer>
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        context.fireChannelRead(wrapInboundOut(unwrapInboundIn(data).data))
-    }
-
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard let remote = context.channel.remoteAddress else {
-            promise?.fail(Forwarder.Fault.closed)
-            return
+    private func begin(_ key: QuestionKey, on loop: any EventLoop) {
+        let plan = state.withLock { $0.upstreams.plan(now: Self.now) }
+        attempt(key, plan[...], on: loop).whenComplete { result in
+            let now = Self.now
+            var given = GivenAnswer(answer: .failure(of: key.question))
+            if case .success(let message) = result { given.answer = StoredAnswer(message) }
+            let promises = self.state.withLock { state in
+                if given.answer.kind == .failure {
+                    state.cache.failed(key, given.answer, now: now)
+                } else {
+                    state.cache.answered(key, given.answer, now: now)
+                }
+                return state.waiting.removeValue(forKey: key) ?? []
+            }
+            for promise in promises { promise.succeed(given) }
         }
-        context.write(
-            wrapOutboundOut(AddressedEnvelope(remoteAddress: remote, data: unwrapOutboundIn(data))), promise: promise)
     }
+
+    /// Asks the servers of the plan until one knows. The last one's word counts, whatever it is.
+    private func attempt(
+        _ key: QuestionKey, _ plan: ArraySlice<Int>, on loop: any EventLoop
+    ) -> EventLoopFuture<Message> {
+        guard let index = plan.first else { return loop.makeFailedFuture(UpstreamExchange.Fault.noAnswer) }
+        let rest = plan.dropFirst()
+        let isPlain = state.withLock { $0.upstreams.health[index].isPlain }
+        let began = NIODeadline.now()
+        let exchange = UpstreamExchange(key: key, server: upstreams[index], loop: loop, isPlain: isPlain)
+        return exchange.run().flatMap { message in
+            let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
+            switch message.code {
+            case .success, .noSuchName:
+                self.state.withLock { $0.upstreams.answered(index, afterSeconds: seconds) }
+                return loop.makeSucceededFuture(message)
+            case .formatError, .notImplemented:
+                if isPlain { break }
+                self.state.withLock { $0.upstreams.spokePlainly(index) }
+                return self.attempt(key, [index] + rest, on: loop)
+            default: break
+            }
+            // It is alive, but of no use for this question: REFUSED, SERVFAIL and the like.
+            self.state.withLock { $0.upstreams.answered(index, afterSeconds: seconds) }
+            let others = rest.filter { $0 != index }
+            return others.isEmpty ? loop.makeSucceededFuture(message) : self.attempt(key, others[...], on: loop)
+        }.flatMapError { error in
+            self.state.withLock { $0.upstreams.failed(index, now: Self.now) }
+            return self.attempt(key, rest, on: loop)
+        }
+    }
+
+    static var now: Int64 { Int64(NIODeadline.now().uptimeNanoseconds / 1_000_000) }
 }

@@ -9,6 +9,7 @@ struct RecordType: RawRepresentable, Hashable, Sendable {
     static let cname = RecordType(rawValue: 5)
     static let soa = RecordType(rawValue: 6)
     static let ptr = RecordType(rawValue: 12)
+    static let mx = RecordType(rawValue: 15)
     static let txt = RecordType(rawValue: 16)
     static let aaaa = RecordType(rawValue: 28)
     static let srv = RecordType(rawValue: 33)
@@ -16,6 +17,12 @@ struct RecordType: RawRepresentable, Hashable, Sendable {
     static let ixfr = RecordType(rawValue: 251)
     static let axfr = RecordType(rawValue: 252)
     static let any = RecordType(rawValue: 255)
+
+    /// For metrics: the type's mnemonic, or `other`.
+    var label: String { Self.labels[rawValue] ?? "other" }
+    static let labels: [UInt16: String] = [
+        1: "A", 2: "NS", 5: "CNAME", 6: "SOA", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 33: "SRV", 255: "ANY",
+    ]
 }
 
 /// What became of a query. Above 15 it needs EDNS0.
@@ -29,6 +36,20 @@ struct ResponseCode: RawRepresentable, Hashable, Sendable {
     static let notImplemented = ResponseCode(rawValue: 4)
     static let refused = ResponseCode(rawValue: 5)
     static let badVersion = ResponseCode(rawValue: 16)
+
+    /// For metrics.
+    var label: String {
+        switch self {
+        case .success: "NOERROR"
+        case .formatError: "FORMERR"
+        case .serverFailure: "SERVFAIL"
+        case .noSuchName: "NXDOMAIN"
+        case .notImplemented: "NOTIMP"
+        case .refused: "REFUSED"
+        case .badVersion: "BADVERS"
+        default: "other"
+        }
+    }
 }
 
 struct Question: Hashable, Sendable {
@@ -46,10 +67,9 @@ struct ResourceRecord: Hashable, Sendable {
     var data: RecordData
 }
 
-/// The data of a record; a type without a case of its own stays bytes.
+/// The data of a record; a type without a case of its own stays bytes, with the names in it written out.
 enum RecordData: Hashable, Sendable {
-    case a(UInt32)
-    case aaaa([UInt8])
+    case address(IPAddress)
     case ns(DomainName)
     case cname(DomainName)
     case ptr(DomainName)
@@ -71,8 +91,8 @@ enum RecordData: Hashable, Sendable {
 
     var type: RecordType {
         switch self {
-        case .a: .a
-        case .aaaa: .aaaa
+        case .address(.v4): .a
+        case .address(.v6): .aaaa
         case .ns: .ns
         case .cname: .cname
         case .ptr: .ptr
@@ -84,7 +104,8 @@ enum RecordData: Hashable, Sendable {
     }
 }
 
-/// What the OPT record says.
+/// What the OPT record says. Options, cookies among them, are read over: whoever does not know one ignores it
+/// (RFC 6891, section 6.1.2).
 struct Extension: Hashable, Sendable {
     var payloadLimitBytes: UInt16
     var version: UInt8 = 0
@@ -100,6 +121,8 @@ struct Message: Hashable, Sendable {
     var isTruncated = false
     var isRecursionDesired = false
     var isRecursionAvailable = false
+    var isAuthentic = false
+    var isCheckingDisabled = false
     var code = ResponseCode.success
     var questions: [Question] = []
     var answers: [ResourceRecord] = []

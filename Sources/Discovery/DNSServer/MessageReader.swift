@@ -2,8 +2,6 @@
 
 /// Why bytes are no message.
 enum MessageFault: Error, Hashable {
-    /// Not even a header: there is nobody to answer.
-    case noHeader
     case truncated
     case badName
     case badRecord
@@ -23,17 +21,7 @@ struct MessageReader {
         return try reader.message()
     }
 
-    /// The id and operation of a message whose rest cannot be read, so that the sender can be told; nil when it is an answer
-    /// itself or there is no header.
-    static func complaint(about bytes: [UInt8]) -> Message? {
-        guard bytes.count >= 12, bytes[2] & 0x80 == 0 else { return nil }
-        return Message(
-            id: UInt16(bytes[0]) << 8 | UInt16(bytes[1]), isResponse: true, operation: bytes[2] >> 3 & 0xf,
-            isRecursionDesired: bytes[2] & 1 != 0, code: .formatError)
-    }
-
     private mutating func message() throws(MessageFault) -> Message {
-        guard bytes.count >= 12 else { throw .noHeader }
         var message = Message(id: try number16())
         let flags = try number16()
         message.isResponse = flags & 0x8000 != 0
@@ -42,6 +30,8 @@ struct MessageReader {
         message.isTruncated = flags & 0x0200 != 0
         message.isRecursionDesired = flags & 0x0100 != 0
         message.isRecursionAvailable = flags & 0x0080 != 0
+        message.isAuthentic = flags & 0x0020 != 0
+        message.isCheckingDisabled = flags & 0x0010 != 0
         var code = flags & 0xf
         let counts = [try number16(), try number16(), try number16(), try number16()]
         for _ in 0..<counts[0] {
@@ -67,7 +57,7 @@ struct MessageReader {
         let end = position + length
         guard end <= bytes.count else { throw .truncated }
         if type == .opt {
-            guard message.extension == nil, name.labels.isEmpty else { throw .badRecord }
+            guard message.extension == nil, name.isRoot else { throw .badRecord }
             message.extension = Extension(
                 payloadLimitBytes: classNumber, version: UInt8(life >> 16 & 0xff), wantsSecurity: life & 0x8000 != 0)
             code |= UInt16(life >> 24) << 4
@@ -77,13 +67,17 @@ struct MessageReader {
         let data = try data(of: type, end: end)
         guard position == end else { throw .badRecord }
         guard classNumber == Question.internet else { return nil }
-        return ResourceRecord(name: name, timeToLiveSeconds: life, data: data)
+        // The highest bit would make it negative: such a life is none (RFC 2181, section 8).
+        return ResourceRecord(name: name, timeToLiveSeconds: life > Int32.max ? 0 : life, data: data)
     }
 
     private mutating func data(of type: RecordType, end: Int) throws(MessageFault) -> RecordData {
         switch type {
-        case .a where end - position == 4: return .a(try number32())
-        case .aaaa where end - position == 16: return .aaaa(try take(16))
+        case .a, .aaaa:
+            guard end - position == (type == .a ? 4 : 16), let address = IPAddress(bytes: try take(end - position)) else {
+                throw .badRecord
+            }
+            return .address(address)
         case .ns: return .ns(try name())
         case .cname: return .cname(try name())
         case .ptr: return .ptr(try name())
@@ -99,14 +93,27 @@ struct MessageReader {
             var texts: [[UInt8]] = []
             while position < end { texts.append(try take(Int(try take(1)[0]))) }
             return .txt(texts)
-        case .a, .aaaa: throw .badRecord
-        default: return .other(type, try take(end - position))
+        default:
+            guard let form = NamesInData.of[type.rawValue] else { return .other(type, try take(end - position)) }
+            return .other(type, try expanded(form, end: end))
         }
     }
 
+    /// The data with the names in it written out: a pointer in it would mean something else in another message
+    /// (RFC 3597, section 4).
+    private mutating func expanded(_ form: NamesInData, end: Int) throws(MessageFault) -> [UInt8] {
+        var data = try take(form.bytesBefore)
+        for _ in 0..<form.textsBefore {
+            let length = try take(1)
+            data += length + (try take(Int(length[0])))
+        }
+        for _ in 0..<form.names { data += try name().wire }
+        guard position <= end else { throw .badRecord }
+        return data + (try take(end - position))
+    }
+
     private mutating func name() throws(MessageFault) -> DomainName {
-        var labels: [[UInt8]] = []
-        var length = 1
+        var wire: [UInt8] = []
         var at = position
         /// Pointers must go before this; the first may go anywhere before the name.
         var bound = position
@@ -117,13 +124,13 @@ struct MessageReader {
             switch head >> 6 {
             case 0 where head == 0:
                 if !isElsewhere { position = at + 1 }
-                return DomainName(labels: labels)
+                wire.append(0)
+                return DomainName(wire: wire)
             case 0:
                 let end = at + 1 + Int(head)
                 guard end <= bytes.count else { throw .truncated }
-                length += 1 + Int(head)
-                guard length <= DomainName.limitBytes else { throw .badName }
-                labels.append(Array(bytes[(at + 1)..<end]))
+                guard wire.count + 1 + Int(head) < DomainName.limitBytes else { throw .badName }
+                wire += bytes[at..<end]
                 at = end
             case 3:
                 guard at + 1 < bytes.count else { throw .truncated }
@@ -154,4 +161,21 @@ struct MessageReader {
         let high = try number16()
         return UInt32(high) << 16 | UInt32(try number16())
     }
+}
+
+/// Where the data of a type has names that a sender may have compressed.
+struct NamesInData: Sendable {
+    var bytesBefore = 0
+    /// Texts with their length before them, after the bytes.
+    var textsBefore = 0
+    var names = 1
+
+    /// The types of RFC 1035 and those that RFC 3597 names; newer ones may not be compressed.
+    static let of: [UInt16: NamesInData] = [
+        3: NamesInData(), 4: NamesInData(), 7: NamesInData(), 8: NamesInData(), 9: NamesInData(),  // MD, MF, MB, MG, MR
+        14: NamesInData(names: 2), 15: NamesInData(bytesBefore: 2), 17: NamesInData(names: 2),  // MINFO, MX, RP
+        18: NamesInData(bytesBefore: 2), 21: NamesInData(bytesBefore: 2), 24: NamesInData(bytesBefore: 18),  // AFSDB, RT, SIG
+        26: NamesInData(bytesBefore: 2, names: 2), 30: NamesInData(),  // PX, NXT
+        35: NamesInData(bytesBefore: 4, textsBefore: 3), 36: NamesInData(bytesBefore: 2), 39: NamesInData(),  // NAPTR, KX, DNAME
+    ]
 }

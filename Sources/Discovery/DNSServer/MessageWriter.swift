@@ -1,26 +1,32 @@
-// Writes DNS messages within a size, compressing names.
+// Writes DNS messages from values, compressing names. Answers from the zone are written by AnswerWriter instead.
 
-/// Writes one message.
+/// Writes one message, and notes where its records are.
 struct MessageWriter {
     /// What a client without EDNS0 takes over UDP, what any takes over TCP, and what we promise and give at most over UDP: more
     /// would be split on the way (DNS flag day 2020).
     static let plainLimitBytes = 512
     static let streamLimitBytes = 65_535
     static let datagramLimitBytes = 1232
+    /// The size of an OPT record without options.
+    static let extensionBytes = 11
 
-    private var bytes: [UInt8] = []
+    private(set) var bytes: [UInt8] = []
+    /// Where each record begins, in order.
+    private(set) var recordStarts: [Int] = []
+    /// Where the time to live of each record stands.
+    private(set) var lifeOffsets: [Int] = []
     /// Where names and their endings begin; only places that a pointer can name.
     private var places: [DomainName: Int] = [:]
 
-    /// The message in at most this many bytes. Answers that do not fit are left out and the message says that it is
-    /// truncated; authorities and additionals that do not fit are just left out.
-    static func bytes(_ message: Message, limitBytes: Int = streamLimitBytes) -> [UInt8] {
+    /// The whole message. More than fits one over TCP is left out and the message says that it is truncated.
+    static func bytes(_ message: Message) -> [UInt8] {
         var writer = MessageWriter()
-        return writer.write(message, limitBytes: limitBytes)
+        writer.write(message)
+        return writer.bytes
     }
 
-    private mutating func write(_ message: Message, limitBytes: Int) -> [UInt8] {
-        let room = limitBytes - (message.extension == nil ? 0 : 11)
+    mutating func write(_ message: Message) {
+        let room = Self.streamLimitBytes - Self.extensionBytes
         bytes.reserveCapacity(256)
         bytes = [UInt8](repeating: 0, count: 12)
         for question in message.questions {
@@ -30,16 +36,16 @@ struct MessageWriter {
         }
         var counts = [message.questions.count, 0, 0, 0]
         var isTruncated = message.isTruncated
-        for (section, records) in [(1, message.answers), (2, message.authorities), (3, message.additionals)] {
-            if isTruncated { break }
+        sections: for (section, records) in [(1, message.answers), (2, message.authorities), (3, message.additionals)] {
             for record in records {
-                let before = (bytes.count, places)
+                let start = bytes.count
                 append(record)
-                if bytes.count > room {
-                    bytes.removeSubrange(before.0...)
-                    places = before.1
+                guard bytes.count <= room else {
+                    bytes.removeSubrange(start...)
+                    recordStarts.removeLast()
+                    lifeOffsets.removeLast()
                     if section == 1 { isTruncated = true }
-                    break
+                    break sections
                 }
                 counts[section] += 1
             }
@@ -48,18 +54,22 @@ struct MessageWriter {
             append(`extension`, code: message.code)
             counts[3] += 1
         }
-        var flags = UInt16(message.operation & 0xf) << 11 | message.code.rawValue & 0xf
-        if message.isResponse { flags |= 0x8000 }
-        if message.isAuthoritative { flags |= 0x0400 }
-        if isTruncated { flags |= 0x0200 }
-        if message.isRecursionDesired { flags |= 0x0100 }
-        if message.isRecursionAvailable { flags |= 0x0080 }
-        let header = [message.id, flags] + counts.map { UInt16(truncatingIfNeeded: $0) }
+        let header = [message.id, Self.flags(of: message, isTruncated: isTruncated)] + counts.map(UInt16.init(truncatingIfNeeded:))
         for (index, number) in header.enumerated() {
             bytes[index * 2] = UInt8(number >> 8)
             bytes[index * 2 + 1] = UInt8(number & 0xff)
         }
-        return bytes
+    }
+
+    private static func flags(of message: Message, isTruncated: Bool) -> UInt16 {
+        var flags = UInt16(message.operation & 0xf) << 11 | message.code.rawValue & 0xf
+        let bits: [(Bool, UInt16)] = [
+            (message.isResponse, 0x8000), (message.isAuthoritative, 0x0400), (isTruncated, 0x0200),
+            (message.isRecursionDesired, 0x0100), (message.isRecursionAvailable, 0x0080), (message.isAuthentic, 0x0020),
+            (message.isCheckingDisabled, 0x0010),
+        ]
+        for (isSet, bit) in bits where isSet { flags |= bit }
+        return flags
     }
 
     private mutating func append(_ opt: Extension, code: ResponseCode) {
@@ -71,19 +81,31 @@ struct MessageWriter {
     }
 
     private mutating func append(_ record: ResourceRecord) {
+        recordStarts.append(bytes.count)
         append(record.name)
-        append(record.data.type.rawValue)
+        lifeOffsets.append(bytes.count + 4)
+        appendBody(record.data, timeToLiveSeconds: record.timeToLiveSeconds, isCompressed: true)
+    }
+
+    /// A record after its owner, with every name in it whole, so that it can stand in any message.
+    static func body(of data: RecordData, timeToLiveSeconds: UInt32) -> [UInt8] {
+        var writer = MessageWriter()
+        writer.appendBody(data, timeToLiveSeconds: timeToLiveSeconds, isCompressed: false)
+        return writer.bytes
+    }
+
+    private mutating func appendBody(_ data: RecordData, timeToLiveSeconds: UInt32, isCompressed: Bool) {
+        append(data.type.rawValue)
         append(Question.internet)
-        append(record.timeToLiveSeconds)
+        append(timeToLiveSeconds)
         let lengthAt = bytes.count
         append(UInt16(0))
-        switch record.data {
-        case .a(let address): append(address)
-        case .aaaa(let address): bytes += address
-        case .ns(let name), .cname(let name), .ptr(let name): append(name)
+        switch data {
+        case .address(let address): bytes += address.bytes
+        case .ns(let name), .cname(let name), .ptr(let name): append(name, isCompressed: isCompressed)
         case .soa(let soa):
-            append(soa.server)
-            append(soa.mailbox)
+            append(soa.server, isCompressed: isCompressed)
+            append(soa.mailbox, isCompressed: isCompressed)
             for number in [
                 soa.serial, soa.refreshSeconds, soa.retrySeconds, soa.expireSeconds, soa.negativeSeconds,
             ] { append(number) }
@@ -105,21 +127,27 @@ struct MessageWriter {
     }
 
     private mutating func append(_ name: DomainName, isCompressed: Bool = true) {
+        guard isCompressed else {
+            bytes += name.wire
+            return
+        }
         var rest = name
-        while let label = rest.labels.first, let parent = rest.parent {
-            if isCompressed, let place = places[rest] {
+        while let parent = rest.parent {
+            if let place = places[rest] {
                 append(UInt16(0xc000 | place))
                 return
             }
-            if bytes.count < 0x4000, places[rest] == nil { places[rest] = bytes.count }
-            bytes.append(UInt8(label.count))
-            bytes += label
+            if bytes.count < 0x4000 { places[rest] = bytes.count }
+            bytes += rest.wire[...Int(rest.wire[0])]
             rest = parent
         }
         bytes.append(0)
     }
 
-    private mutating func append(_ number: UInt16) { bytes += [UInt8(number >> 8), UInt8(number & 0xff)] }
+    private mutating func append(_ number: UInt16) {
+        bytes.append(UInt8(number >> 8))
+        bytes.append(UInt8(number & 0xff))
+    }
 
     private mutating func append(_ number: UInt32) {
         append(UInt16(number >> 16))

@@ -1,6 +1,14 @@
 // Decides what a query gets: an answer from the zone, or one from elsewhere.
 
-/// The pure half of the server.
+import NIO
+
+/// What an alias led to, before the rest is asked elsewhere.
+struct AliasChain: Hashable, Sendable {
+    var records: [ResourceRecord]
+    var target: DomainName
+}
+
+/// The pure half of the server. A value that knows one zone.
 struct Responder: Sendable {
     /// How many aliases are followed inside the zone.
     static let aliasLimit = 8
@@ -10,115 +18,135 @@ struct Responder: Sendable {
     var zone: Zone?
     let canForward: Bool
 
-    enum Resolution: Hashable, Sendable {
-        /// Nothing: it was no query.
-        case ignore
-        case answer(Message)
+    enum Resolution: Sendable {
+        case answer(ByteBuffer, ResponseCode)
         /// Ask upstream, and pass on what it says.
         case forward
-        /// An alias leads out of the zone: ask upstream for this instead, and put its records behind the answer's.
-        case follow(Message, with: Question)
+        /// An alias leads out of the zone: ask upstream for its target instead.
+        case follow(AliasChain)
     }
+
+    private var flags: UInt16 { canForward ? HeaderFlags.recursionAvailable : 0 }
 
     /// `rotation` turns the order of the answers, so that clients that take the first spread.
-    func resolve(_ query: Message, rotation: Int = 0) -> Resolution {
-        guard !query.isResponse else { return .ignore }
-        var answer = Message(
-            id: query.id, isResponse: true, operation: query.operation, isRecursionDesired: query.isRecursionDesired,
-            isRecursionAvailable: canForward, questions: query.questions)
-        if let `extension` = query.extension {
-            answer.extension = Extension(
-                payloadLimitBytes: UInt16(MessageWriter.datagramLimitBytes), wantsSecurity: `extension`.wantsSecurity)
-            guard `extension`.version == 0 else { return .answer(answer.failed(.badVersion)) }
+    func resolve(_ query: Query, limitBytes: Int, rotation: Int = 0) -> Resolution {
+        let isServed = query.classNumber == Question.internet || query.classNumber == Question.anyClass
+        guard isServed, query.type != .axfr, query.type != .ixfr, query.type != .opt else {
+            return refusal(query, .refused, limitBytes)
         }
-        guard query.operation == 0 else { return .answer(answer.failed(.notImplemented)) }
-        guard query.questions.count == 1, let question = query.questions.first else {
-            return .answer(answer.failed(.formatError))
-        }
-        guard [Question.internet, Question.anyClass].contains(question.classNumber), question.type != .axfr,
-            question.type != .ixfr
-        else { return .answer(answer.failed(.refused)) }
-
-        let isOurs = question.name.isWithin(domain)
+        let name = query.bytes[query.name]
+        let isOurs = DomainName.ends(name, with: domain.wire)
         guard let zone else {
-            return isOurs || !canForward ? .answer(answer.failed(.serverFailure)) : .forward
+            return isOurs || !canForward ? refusal(query, .serverFailure, limitBytes) : elsewhere(query, limitBytes)
         }
-        if !isOurs, zone.find(question.name) == .noSuchName {
-            return canForward ? .forward : .answer(answer.failed(.serverFailure))
+        guard let node = zone.find(name) else {
+            guard isOurs else {
+                return canForward ? elsewhere(query, limitBytes) : refusal(query, .refused, limitBytes)
+            }
+            var writer = AnswerWriter(to: query, limitBytes: limitBytes)
+            writer.append(owner: domainPointer(in: query), zone.startOfAuthority[...], to: .authorities)
+            return finished(&writer, query, .noSuchName)
         }
-        return answered(answer, question, zone, rotation)
+        return answered(query, zone, node, isOurs: isOurs, limitBytes: limitBytes, rotation: rotation)
     }
 
-    private func answered(_ start: Message, _ question: Question, _ zone: Zone, _ rotation: Int) -> Resolution {
-        var answer = start
-        answer.isAuthoritative = true
-        var name = question.name
+    /// A client that wants no recursion only gets what is here.
+    private func elsewhere(_ query: Query, _ limitBytes: Int) -> Resolution {
+        query.isRecursionDesired ? .forward : refusal(query, .refused, limitBytes)
+    }
+
+    /// An answer of a code alone.
+    func refusal(_ query: Query, _ code: ResponseCode, _ limitBytes: Int) -> Resolution {
+        var writer = AnswerWriter(to: query, limitBytes: limitBytes)
+        return .answer(writer.finish(to: query.bytes, code: code, flags: flags), code)
+    }
+
+    private func finished(_ writer: inout AnswerWriter, _ query: Query, _ code: ResponseCode) -> Resolution {
+        .answer(writer.finish(to: query.bytes, code: code, flags: flags | HeaderFlags.authoritative), code)
+    }
+
+    /// The domain as the end of the question's name.
+    private func domainPointer(in query: Query) -> UInt16 {
+        0xc000 | UInt16(truncatingIfNeeded: query.name.upperBound - domain.wire.count)
+    }
+
+    private func answered(
+        _ query: Query, _ zone: Zone, _ first: ZoneNode, isOurs: Bool, limitBytes: Int, rotation: Int
+    ) -> Resolution {
+        var writer = AnswerWriter(to: query, limitBytes: limitBytes)
+        // A reverse name is a zone of its own here, so its start of authority is too.
+        let authorityOwner = isOurs ? domainPointer(in: query) : AnswerWriter.questionPointer
+        var node = first
+        var owner = AnswerWriter.questionPointer
+        var chain = AliasChain(records: [], target: query.domainName)
         for _ in 0..<Self.aliasLimit {
-            switch zone.find(name) {
-            case .noSuchName:
+            if query.type == .any, !node.sets.isEmpty {
+                for set in node.sets { append(set, owner, rotation, to: &writer) }
+                return finished(&writer, query, .success)
+            }
+            if let set = node.set(query.type) {
+                let start = writer.position
+                append(set, owner, rotation, to: &writer)
+                if query.type == .srv { appendTargets(of: set, from: start, zone, rotation, to: &writer) }
+                return finished(&writer, query, .success)
+            }
+            guard let alias = node.alias, let set = node.set(.cname) else {
+                writer.append(owner: authorityOwner, zone.startOfAuthority[...], to: .authorities)
+                return finished(&writer, query, .success)
+            }
+            chain.records.append(
+                ResourceRecord(name: chain.target, timeToLiveSeconds: Zone.timeToLiveSeconds, data: .cname(alias)))
+            chain.target = alias
+            let target = writer.position + 2 + ZoneNode.bodyHeaderBytes
+            writer.append(owner: owner, set.body(0), to: .answers)
+            owner = 0xc000 | UInt16(truncatingIfNeeded: target)
+            guard alias.isWithin(domain) else {
+                guard canForward, query.isRecursionDesired else { return finished(&writer, query, .success) }
+                return .follow(chain)
+            }
+            guard let next = zone.find(alias.wire[...]) else {
                 // Behind an alias, RFC 6604 wants the code of the last name.
-                return .answer(answer.failed(.noSuchName, authority: zone))
-            case .nothing:
-                return .answer(answer.failed(.success, authority: zone))
-            case .records(let records):
-                let fitting = records.filter { $0.type == question.type || question.type == .any }
-                if !fitting.isEmpty {
-                    answer.answers += rotated(fitting, by: rotation).map { zone.record(name, $0) }
-                    answer.additionals = targets(of: fitting, in: zone)
-                    return .answer(answer)
+                writer.append(owner: authorityOwner, zone.startOfAuthority[...], to: .authorities)
+                return finished(&writer, query, .noSuchName)
+            }
+            node = next
+        }
+        return refusal(query, .serverFailure, limitBytes)
+    }
+
+    private func append(_ set: RecordSet, _ owner: UInt16, _ rotation: Int, to writer: inout AnswerWriter) {
+        let count = set.count
+        let first = count > 1 ? Int(rotation.magnitude % UInt(count)) : 0
+        for index in first..<(first + count) {
+            let body = set.body(index < count ? index : index - count)
+            guard writer.append(owner: owner, body, to: .answers) else { return }
+        }
+    }
+
+    /// The addresses of SRV targets, which saves the client a question each. They follow in the order of the answers, and
+    /// their owners point into these; `start` is where the first answer is.
+    private func appendTargets(
+        of set: RecordSet, from start: Int, _ zone: Zone, _ rotation: Int, to writer: inout AnswerWriter
+    ) {
+        var seen: Set<[UInt8]> = []
+        let count = set.count
+        let first = count > 1 ? Int(rotation.magnitude % UInt(count)) : 0
+        var at = start
+        for index in first..<(first + count) {
+            let body = set.body(index < count ? index : index - count)
+            // Priority, weight and port come before the target.
+            let inBody = ZoneNode.bodyHeaderBytes + 6
+            let target = Array(body.dropFirst(inBody))
+            let place = at + 2 + inBody
+            at += 2 + body.count
+            guard place < 0x4000, seen.insert(target).inserted, let node = zone.find(target[...]) else { continue }
+            for type in [RecordType.a, .aaaa] {
+                guard let addresses = node.set(type) else { continue }
+                for each in 0..<addresses.count {
+                    let owner = 0xc000 | UInt16(truncatingIfNeeded: place)
+                    guard writer.append(owner: owner, addresses.body(each), to: .additionals) else { return }
                 }
-                guard case .cname(let target)? = records.first else {
-                    return .answer(answer.failed(.success, authority: zone))
-                }
-                answer.answers.append(zone.record(name, .cname(target)))
-                guard target.isWithin(domain) else {
-                    guard canForward, question.type != .any else { return .answer(answer) }
-                    return .follow(answer, with: Question(name: target, type: question.type))
-                }
-                name = target
             }
         }
-        return .answer(answer.failed(.serverFailure))
-    }
-
-    private func rotated(_ records: [RecordData], by rotation: Int) -> [RecordData] {
-        let first = records.count > 1 ? Int(rotation.magnitude % UInt(records.count)) : 0
-        return Array(records[first...] + records[..<first])
-    }
-
-    /// The addresses of SRV targets, which saves the client a question each.
-    private func targets(of records: [RecordData], in zone: Zone) -> [ResourceRecord] {
-        var seen: Set<DomainName> = []
-        var additionals: [ResourceRecord] = []
-        for case .srv(_, _, _, let target) in records where seen.insert(target).inserted {
-            guard case .records(let found) = zone.find(target) else { continue }
-            additionals += found.filter { $0.type == .a }.map { zone.record(target, $0) }
-        }
-        return additionals
-    }
-}
-
-extension Zone {
-    func record(_ name: DomainName, _ data: RecordData) -> ResourceRecord {
-        ResourceRecord(name: name, timeToLiveSeconds: Self.timeToLiveSeconds, data: data)
-    }
-}
-
-extension Message {
-    /// The message with this code, and with the zone's start of authority when it says that there is nothing.
-    func failed(_ code: ResponseCode, authority: Zone? = nil) -> Message {
-        var message = self
-        message.code = code
-        if let authority { message.authorities = [authority.record(authority.domain, authority.startOfAuthority)] }
-        return message
-    }
-
-    /// This answer with what upstream said about the name that its alias leads to.
-    func followed(by other: Message) -> Message {
-        var message = self
-        message.answers += other.answers
-        message.code = other.code
-        message.isAuthoritative = false
-        return message
     }
 }
