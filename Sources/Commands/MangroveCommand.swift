@@ -1,4 +1,4 @@
-// The command line: `mangrove up | status | down | reset | backup | restore | version`.
+// The command line: `mangrove up | connect | status | down | reset | backup | restore | version`.
 
 import ArgumentParser
 import Objects
@@ -13,8 +13,8 @@ package struct MangroveCommand: AsyncParsableCommand {
             Shell completion: mangrove --generate-completion-script bash|zsh|fish
             """,
         version: Version.text,
-        subcommands: [UpCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, BackupCommand.self, RestoreCommand.self,
-            VersionCommand.self])
+        subcommands: [UpCommand.self, ConnectCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, BackupCommand.self,
+            RestoreCommand.self, VersionCommand.self])
 
     package init() {}
 

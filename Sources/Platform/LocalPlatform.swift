@@ -19,16 +19,10 @@ package struct LocalPlatform: Sendable {
         package var configuration: Configuration
         /// For the caller's own requests, such as applying manifests.
         package var client: KubernetesClient
-        package var places: [Place]
+        package var places: [PlatformPlace]
         /// What this machine cannot do, one sentence each.
         package var warnings: [String]
         package var startMilliseconds: Int
-    }
-
-    /// An interface and where it listens.
-    package struct Place: Sendable {
-        package var name: String
-        package var address: String
     }
 
     let configuration: Configuration
@@ -65,76 +59,33 @@ package struct LocalPlatform: Sendable {
         _ parts: Parts, _ lock: StateLock, _ signals: UnixSignalsSequence, _ began: ContinuousClock.Instant,
         _ whenReady: @escaping @Sendable (Ready) async throws -> Void
     ) async throws {
-        try await withThrowingTaskGroup(of: Ending.self) { group in
-            defer { group.cancelAll() }
-            group.addTask {
-                for await _ in signals { return .asked }
-                return .cancelled
-            }
-            for service in parts.services {
-                group.addTask {
-                    do {
-                        try await service.run()
-                    } catch is CancellationError {
-                        return .cancelled
-                    } catch {
-                        return .failed(service.name, error)
-                    }
-                    return .ended(service.name)
-                }
-            }
-            group.addTask {
-                try await parts.prepareObjects()
-                try await parts.waitUntilReady()
-                let places = try await parts.places + resolverPlaces(parts)
-                lock.write(note(places: places))
-                let took = (ContinuousClock.now - began) / .milliseconds(1)
-                try await whenReady(
-                    Ready(
-                        configuration: configuration, client: parts.client("mangrove-apply"), places: places,
-                        warnings: parts.warnings, startMilliseconds: Int(took)))
-                return .ready
-            }
-            try await wait(for: &group, parts: parts)
-        }
-    }
-
-    /// How a child of the platform's group came to its end.
-    private enum Ending: Sendable {
-        case ready, asked, cancelled
-        case ended(String)
-        case failed(String, any Error)
-    }
-
-    /// Waits for a signal or the first failure. On a signal pods are stopped while everything else still works.
-    private func wait(for group: inout ThrowingTaskGroup<Ending, any Error>, parts: Parts) async throws {
-        while let ending = try await group.next() {
-            switch ending {
-            case .ready, .cancelled: continue
-            case .asked:
-                logger.info("stopping")
-                await parts.stopPods()
-                await parts.announceEnd()
-                return
-            case .ended(let name): throw Problem(.internalError, "the \(name) ended by itself")
-            case .failed(let name, let error):
-                if let problem = error as? Problem { throw problem }
-                throw Problem(.internalError, "the \(name) failed: \(error)")
-            }
+        try await PlatformService.run(parts.services, until: signals, logger: logger) {
+            try await parts.prepareObjects()
+            try await parts.waitUntilReady()
+            let places = try await parts.places + resolverPlaces(parts)
+            lock.write(note(places: places))
+            let took = (ContinuousClock.now - began) / .milliseconds(1)
+            try await whenReady(
+                Ready(
+                    configuration: configuration, client: parts.client("mangrove-apply"), places: places,
+                    warnings: parts.warnings, startMilliseconds: Int(took)))
+        } stopping: {
+            await parts.stopPods()
+            await parts.announceEnd()
         }
     }
 
     private var resolver: MachineResolver { MachineResolver(directory: configuration.directory + "/resolver") }
 
     /// Lets the machine find names of the cluster when that was asked for, and says how.
-    private func resolverPlaces(_ parts: Parts) async throws -> [Place] {
+    private func resolverPlaces(_ parts: Parts) async throws -> [PlatformPlace] {
         guard configuration.resolvesNames else { return [] }
         guard geteuid() == 0, parts.servesDNS else {
             throw Problem(.forbidden, "--resolve needs root and the platform's DNS server, which does not run here")
         }
         let said = try await resolver.apply(
             server: configuration.dnsServiceAddress, domain: configuration.clusterDomain)
-        return [Place(name: "resolver", address: said)]
+        return [PlatformPlace(name: "resolver", address: said)]
     }
 
     /// Also undoes what a run that was killed has left.
@@ -148,7 +99,7 @@ package struct LocalPlatform: Sendable {
     }
 
     /// What the lock file says of this process.
-    private func note(places: [Place]) -> JSON {
+    private func note(places: [PlatformPlace]) -> JSON {
         [
             "pid": JSON(Int(getpid())),
             "places": .object(JSONObject(places.map { ($0.name, .string($0.address)) })),

@@ -12,7 +12,7 @@ import PodNetwork
 
 /// The node's services. Making them prepares the machine; `mangrove reset` undoes that.
 struct NodeParts: Sendable {
-    let services: [Parts.Service]
+    let services: [PlatformService]
     let logs: PodLogs
     let meter: UsageMeter
     let agent: Kubelet

@@ -2,16 +2,10 @@
 
 import APIServer
 import Access
-import Catalogue
 import Client
 import Controllers
-import EurekaServer
 import Logging
-import NacosServer
 import Objects
-import Reconciling
-import RegistrySync
-import Rollouts
 import Scheduling
 import Storage
 import Timing
@@ -19,21 +13,14 @@ import Watching
 
 /// The built services. Nothing runs until the platform runs `services`.
 struct Parts: Sendable {
-    /// A named body that runs until it is cancelled; one that ends otherwise has failed.
-    struct Service: Sendable {
-        let name: String
-        let run: @Sendable () async throws -> Void
-    }
-
-    private(set) var services: [Service] = []
-    private(set) var places: [LocalPlatform.Place] = []
+    private(set) var services: [PlatformService] = []
+    private(set) var places: [PlatformPlace] = []
     private(set) var warnings: [String] = []
     private let api: KubernetesAPI
-    private let catalogue: ServiceCatalogue
+    private let discovery: DiscoveryParts
     private let configuration: Configuration
     let authorityPEM: String
     private let node: NodeParts?
-    private var nacos: ClusterBackend?
     /// Where every part adds what it counts.
     private let metrics = MetricsRelay()
     /// Opened by each interface once it listens.
@@ -52,7 +39,6 @@ struct Parts: Sendable {
             store: store, hub: Hub(store: store), nodeAccess: logs, usageSource: usage, authenticator: authenticator,
             contributedMetrics: { [metrics] in metrics.write(to: &$0) }, logger: logger)
         self.api = api
-        catalogue = ServiceCatalogue(sources: [.kubernetes])
         try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
         do throws(Problem) {
             let node = try await NodeParts(configuration: configuration, logger: logger) { Self.client($0, of: api) }
@@ -63,9 +49,12 @@ struct Parts: Sendable {
             node = nil
             warnings.append("no pods run here: \(error.message)")
         }
+        discovery = DiscoveryParts(
+            configuration: configuration, carriesServiceAddresses: node != nil, client: { Self.client($0, of: api) },
+            logger: logger)
         try addKubernetes(credentials: credentials, logger: logger)
-        addNacos(logger: logger)
-        addEureka(logger: logger)
+        services += discovery.services
+        places += discovery.places
         addReconcilers(authority: credentials.authorityPEM, logger: logger)
         try addAccess(credentials, authenticator.tokens, logger: logger)
         addNode()
@@ -91,12 +80,11 @@ struct Parts: Sendable {
     /// Returns when every interface listens and the catalogue has its first full picture.
     func waitUntilReady() async throws {
         for gate in listening { try await gate.wait() }
-        await catalogue.waitUntilComplete()
-        await nacos?.waitUntilComplete()
+        try await discovery.waitUntilReady()
     }
 
     /// Tells those who are connected to the registries that they are going.
-    func announceEnd() async { await nacos?.backend.announceEnd() }
+    func announceEnd() async { await discovery.announceEnd() }
 
     var servesDNS: Bool { node != nil }
 
@@ -104,7 +92,7 @@ struct Parts: Sendable {
     func stopPods() async { await node?.agent.stopPods() }
 
     mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
-        services.append(Service(name: name, run: run))
+        services.append(PlatformService(name: name, run: run))
     }
 
     private mutating func gate() -> Gate {
@@ -125,51 +113,13 @@ struct Parts: Sendable {
         places.append(.init(name: "kubernetes", address: "https://\(configuration.api)"))
     }
 
-    private mutating func addNacos(logger: Logger) {
-        guard let nacos = configuration.nacos else { return }
-        let cluster = ClusterBackend(
-            client: client("nacos"), catalogue: catalogue, checksAccess: configuration.nacosChecksAccess, logger: logger)
-        self.nacos = cluster
-        add("Nacos backend") { await cluster.run() }
-        var hosts = [nacos.host]
-        if node != nil { hosts.append(configuration.nacosServiceAddress) }
-        for host in hosts {
-            let bound = gate()
-            let listener = NacosListener(
-                backend: cluster.backend, httpAddress: .init(host: host, port: nacos.port),
-                grpcAddress: .init(host: host, port: nacos.port + NacosListener.grpcPortOffset), logger: logger
-            ) { bound.open() }
-            add("Nacos server on \(host):\(nacos.port)") { try await listener.run() }
-        }
-        places.append(.init(name: "nacos", address: "http://\(nacos)/nacos (gRPC on port \(nacos.port + 1000))"))
-    }
-
-    private mutating func addEureka(logger: Logger) {
-        guard let eureka = configuration.eureka else { return }
-        var hosts = [eureka.host]
-        if node != nil { hosts.append(configuration.eurekaServiceAddress) }
-        let addresses = hosts.map { EurekaListener.Address(host: $0, port: eureka.port) }
-        let gates = Dictionary(uniqueKeysWithValues: addresses.map { ($0, gate()) })
-        let listener = EurekaListener(
-            catalogue: catalogue, addresses: addresses, renewalShare: configuration.eurekaRenewalShare, logger: logger
-        ) { gates[$0]?.open() }
-        add("Eureka server on \(eureka)") { try await listener.run() }
-        places.append(.init(name: "eureka", address: "http://\(eureka)/eureka"))
-    }
-
     private mutating func addReconcilers(authority: String, logger: Logger) {
-        let catalogue = catalogue
-        add("catalogue") { try await catalogue.run() }
         let volumes = node == nil ? nil : VolumeDirectory(path: configuration.directory + "/volumes")
         let loops = ControlLoops(
             client: client("controllers"), rootCertificate: authority, volumeStore: volumes, logger: logger)
         add("controllers") { try await loops.run() }
         let scheduler = Scheduler(client: client("scheduler"), logger: logger)
         add("scheduler") { try await scheduler.run() }
-        let sync = ServiceSync(client: client("registry-sync"), catalogue: catalogue, logger: logger)
-        add("registry sync") { try await sync.run() }
-        let rollouts = WithdrawalController(client: client("rollouts"), catalogue: catalogue, logger: logger)
-        add("rollouts") { try await rollouts.run() }
     }
 
     private mutating func addNode() {

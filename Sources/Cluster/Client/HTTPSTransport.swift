@@ -19,11 +19,16 @@ package final class HTTPSTransport: Transport {
 
     private let http: HTTPClient
     private let server: String
-    private let token: String?
+    private let tokens: TokenSource
 
-    package init(_ kubeconfig: Kubeconfig) throws {
+    /// `read` gives the bytes of the file that the token is renewed in, where the kubeconfig names one.
+    package init(
+        _ kubeconfig: Kubeconfig, read: @escaping @Sendable (String) throws -> [UInt8] = { file in
+            throw Problem(.invalid, "\(file) cannot be read here")
+        }
+    ) throws {
         server = kubeconfig.server
-        token = kubeconfig.token
+        tokens = TokenSource(token: kubeconfig.token, file: kubeconfig.tokenFile, read: read)
         var tls = TLSConfiguration.makeClientConfiguration()
         if let authority = kubeconfig.certificateAuthority {
             tls.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(authority))
@@ -48,7 +53,7 @@ package final class HTTPSTransport: Transport {
         var outgoing = HTTPClientRequest(url: server + (request.path ?? "/"))
         outgoing.method = .init(rawValue: request.method.rawValue)
         for field in request.headerFields { outgoing.headers.add(name: field.name.rawName, value: field.value) }
-        if let token { outgoing.headers.replaceOrAdd(name: "Authorization", value: "Bearer \(token)") }
+        if let token = tokens.token() { outgoing.headers.replaceOrAdd(name: "Authorization", value: "Bearer \(token)") }
         if !body.isEmpty { outgoing.body = .bytes(body) }
         let incoming: HTTPClientResponse
         do {
@@ -56,6 +61,7 @@ package final class HTTPSTransport: Transport {
         } catch {
             throw Self.wrapped(error, "\(server) did not answer")
         }
+        if incoming.status == .unauthorized { tokens.refused() }
         var response = HTTPResponse(status: .init(code: Int(incoming.status.code)))
         for (name, value) in incoming.headers {
             if let name = HTTPField.Name(name) { response.headerFields.append(HTTPField(name: name, value: value)) }

@@ -12,8 +12,19 @@ package struct Kubeconfig: Sendable {
     package var clientCertificate: [UInt8]?
     package var clientKey: [UInt8]?
     package var token: String?
+    /// A file with a token that may be renewed in it; read anew from time to time.
+    package var tokenFile: String?
     /// The namespace that the context names; empty for none.
     package var namespace = ""
+
+    package init(
+        server: String, certificateAuthority: [UInt8]? = nil, tokenFile: String? = nil, namespace: String = ""
+    ) {
+        self.server = server
+        self.certificateAuthority = certificateAuthority
+        self.tokenFile = tokenFile
+        self.namespace = namespace
+    }
 
     /// Reads the text of a kubeconfig (YAML or JSON). `read` gives the bytes of a file that it names.
     package init(
@@ -40,9 +51,9 @@ package struct Kubeconfig: Sendable {
         clientCertificate = try Self.bytes("client-certificate", of: identity, read)
         clientKey = try Self.bytes("client-key", of: identity, read)
         token = identity["token"]?.string
-        if token == nil, let file = identity["tokenFile"]?.string {
-            token = String(decoding: try read(file).filter { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        }
+        tokenFile = identity["tokenFile"]?.string
+        // A file counts more than a token, as with client-go; one that is not there is told at once.
+        if let tokenFile { _ = try read(tokenFile) }
         namespace = chosen["namespace"]?.string ?? ""
     }
 

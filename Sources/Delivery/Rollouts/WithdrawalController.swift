@@ -26,11 +26,16 @@ package final class WithdrawalController: Sendable {
     private let pods: Informer
     private let recorder: EventRecorder
     private let machine = Mutex(WithdrawalMachine())
+    private let membership: Membership?
     private let started = ContinuousClock.now
 
+    /// With a `membership`, each replica says of each leaving pod when its own consumers have acknowledged, and the leader
+    /// writes the condition when all that live have said so.
     package init(
-        client: KubernetesClient, catalogue: ServiceCatalogue, clock: Reconciling.WallClock = .system, logger: Logger
+        client: KubernetesClient, catalogue: ServiceCatalogue, membership: Membership? = nil,
+        clock: Reconciling.WallClock = .system, logger: Logger
     ) {
+        self.membership = membership
         self.client = client
         self.catalogue = catalogue
         self.clock = clock
@@ -101,7 +106,27 @@ package final class WithdrawalController: Sendable {
         }
     }
 
+    /// Says that this replica's consumers have acknowledged. Returns whether this one leads and all others have said so too.
+    private func acknowledged(_ pod: Object, for membership: Membership) async throws -> Bool {
+        let mark = WithdrawalMachine.replicaAnnotation(membership.identity)
+        if pod.annotations[mark] != pod.uid {
+            let patch: JSON = ["metadata": ["uid": .string(pod.uid), "annotations": [mark: .string(pod.uid)]]]
+            do {
+                _ = try await client.patch(.pods, pod.key, .merge, patch)
+            } catch let problem as Problem where problem.code == 404 {
+                return false
+            }
+        }
+        return membership.isLeading
+            && membership.living.subtracting([membership.identity]).allSatisfy {
+                pod.annotations[WithdrawalMachine.replicaAnnotation($0)] == pod.uid
+            }
+    }
+
     private func acknowledge(_ pod: Object, reason: String, message: String) async throws -> Outcome {
+        if let membership {
+            guard try await acknowledged(pod, for: membership) else { return .again(after: Self.turn) }
+        }
         let patch = WithdrawalMachine.patch(pod, reason: reason, message: message, time: clock.now())
         do {
             try await client.patch(.pods, pod.key, .strategicMerge, patch, subresource: "status")

@@ -18,6 +18,8 @@ package enum WithdrawalDecision: Sendable, Hashable {
 package struct WithdrawalMachine: Sendable {
     /// The pod condition that says that every known consumer has acknowledged.
     package static let condition = "mangrove.dev/Withdrawn"
+    /// On a pod, with its uid: the consumers of this replica have acknowledged.
+    static func replicaAnnotation(_ identity: String) -> String { "withdrawn.mangrove.dev/" + identity }
     /// Consumers need this long to come back after a start; before it, nobody outstanding means nothing.
     package static let reconnectAllowance: Duration = .seconds(3)
     /// Subscribers named in a message.

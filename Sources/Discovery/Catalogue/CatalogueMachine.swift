@@ -261,7 +261,7 @@ package struct CatalogueMachine: Sendable {
         var record = Record(instance, of: service, at: time, order: version)
         record.instance.isImplied = false
         let number = table.put(record)
-        if !key.holder.isEmpty {
+        if !key.holder.isEmpty, !instance.lifetime.isElsewhere {
             // What was adopted after a restart, or declared with beats before, has its writer back on a connection.
             key.holder = ""
             if let leased = table.number(key, in: service) { remove(leased) }

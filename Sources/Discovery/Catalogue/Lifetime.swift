@@ -10,8 +10,17 @@ package enum Lifetime: Hashable, Sendable {
     /// It stays until its source replaces it (`replace(_:of:as:)`).
     case kubernetes
 
-    /// The connection that holds it; empty for every other lifetime.
-    var holder: String { if case .connection(let id) = self { id } else { "" } }
+    /// A client of another replica of this program declared it; it stays as long as that one says so.
+    case replica(String)
+
+    /// The connection or the replica that holds it; empty for every other lifetime.
+    var holder: String {
+        switch self {
+        case .connection(let id), .replica(let id): id
+        case .lease, .persistent, .kubernetes: ""
+        }
+    }
+    package var isElsewhere: Bool { if case .replica = self { true } else { false } }
     package var lease: Lease? { if case .lease(let lease) = self { lease } else { nil } }
 }
 

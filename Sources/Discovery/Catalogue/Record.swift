@@ -60,8 +60,10 @@ struct Record: Sendable {
     }
 
     var key: RecordKey { RecordKey(instance, cause: cause) }
-    /// A connection's word counts more than a lease, the later one more.
-    var rank: (Int, UInt64) { (instance.lifetime.holder.isEmpty ? 0 : 1, order) }
+    /// A connection's word counts more than a lease, the later one more; another replica's only where there is no other.
+    var rank: (Int, UInt64) {
+        (instance.lifetime.isElsewhere ? -1 : instance.lifetime.holder.isEmpty ? 0 : 1, order)
+    }
 }
 
 /// All records with their indexes. Every change goes through `put` and `remove`.

@@ -3,6 +3,7 @@
 import Catalogue
 import Formats
 import Objects
+import Reconciling
 
 /// One write to the API server.
 package enum ExportAction: Sendable, Hashable {
@@ -36,8 +37,10 @@ package enum ExportMachine {
     ///   - services: the Services that stand for this one, see `ServiceName(service:)`, and the one in the way, if any.
     ///   - slices: the EndpointSlices that were exported for this service, wherever they hang.
     ///   - keepsService: with no instances left, whether a Service made here stays, for writers that come back soon.
+    ///   - replica: which of several replicas exports; nil where there is one.
     package static func plan(
-        _ name: ServiceName, instances: [Instance], services: [Object], slices: [Object], keepsService: Bool
+        _ name: ServiceName, instances: [Instance], services: [Object], slices: [Object], keepsService: Bool,
+        replica: String? = nil
     ) -> ExportPlan {
         var plan = ExportPlan()
         let isHidden = services.contains(where: ExportMark.isHidden(service:))
@@ -63,7 +66,7 @@ package enum ExportMachine {
             return plan
         }
         guard !target.isTerminating else { return plan }
-        let wanted = groups.map { slice(name, $0, of: target) }
+        let wanted = groups.map { slice(name, $0, of: target, replica) }
         for slice in slices where !slice.isTerminating && !wanted.contains(where: { $0.key == slice.key }) {
             plan.actions.append(.deleteSlice(slice))
         }
@@ -113,12 +116,14 @@ package enum ExportMachine {
         group.instances.first?.ports.filter { $0.value == port }.keys.sorted().first ?? "main"
     }
 
-    private static func slice(_ name: ServiceName, _ group: Group, of service: Object) -> Object {
-        var slice = Object(.endpointSlices, namespace: service.namespace, name: "\(service.name)-\(group.suffix)")
+    private static func slice(_ name: ServiceName, _ group: Group, of service: Object, _ replica: String?) -> Object {
+        let own = replica.map { "-" + $0 } ?? ""
+        var slice = Object(.endpointSlices, namespace: service.namespace, name: "\(service.name)-\(group.suffix)\(own)")
         slice.labels = [
             ExportMark.sliceService: service.name, ExportMark.sliceManagedBy: ExportMark.manager,
             ExportMark.originLabel: group.key.origin.rawValue,
         ]
+        if let replica { slice.labels[Membership.memberLabel] = replica }
         slice.annotations = [
             ExportMark.serviceAnnotation: name.annotation,
             ExportMark.partAnnotation: "\(group.key.suffix)/\(group.part)",

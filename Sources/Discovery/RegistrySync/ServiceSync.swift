@@ -23,6 +23,7 @@ package final class ServiceSync: Sendable {
 
     private static let catalogueIndex = "catalogue"
     private static let serviceIndex = "service"
+    private static let replicaIndex = "replica"
 
     private let client: KubernetesClient
     private let catalogue: ServiceCatalogue
@@ -33,8 +34,15 @@ package final class ServiceSync: Sendable {
     private let emptySince = Mutex<[ServiceName: ContinuousClock.Instant]>([:])
     private let warned = Mutex<Set<String>>([])
     private let mappings: MappingSync
+    private let replica: ReplicaExports
 
-    package init(client: KubernetesClient, catalogue: ServiceCatalogue, logger: Logger) {
+    /// `membership` says which of several replicas this is: each exports what its own clients declared, and shows its own
+    /// consumers what the others exported. Nil where there is only this one.
+    package init(
+        client: KubernetesClient, catalogue: ServiceCatalogue, membership: Membership? = nil, logger: Logger
+    ) {
+        let replica = ReplicaExports(membership: membership)
+        self.replica = replica
         self.client = client
         self.catalogue = catalogue
         self.logger = logger
@@ -47,7 +55,10 @@ package final class ServiceSync: Sendable {
             indexes: [
                 Self.serviceIndex: { [Self.owner(of: $0).description] },
                 // Only exports are looked up by what they were exported for.
-                Self.catalogueIndex: { ExportMark.isOwn(slice: $0) ? [ServiceName(slice: $0).description] : [] },
+                Self.catalogueIndex: { replica.isOwn($0) ? [ServiceName(slice: $0).description] : [] },
+                Self.replicaIndex: { slice in
+                    replica.other(slice).map { ["\($0) \(ServiceName(slice: slice))"] } ?? []
+                },
             ], logger: logger)
     }
 
@@ -59,6 +70,7 @@ package final class ServiceSync: Sendable {
             group.addTask { await self.services.run() }
             group.addTask { await self.slices.run() }
             group.addTask { await self.mappings.maps.run() }
+            group.addTask { await self.replica.clear(self.slices, self.client, self.catalogue, self.logger) }
             group.addTask {
                 // Only cancellation ends the wait for the informers.
                 guard (try? await self.services.waitUntilSynced()) != nil,
@@ -94,7 +106,10 @@ package final class ServiceSync: Sendable {
         }
         slices.onChange { [self] change in
             for slice in [change.old, change.new].compactMap({ $0 }) {
-                if ExportMark.isOwn(slice: slice) {
+                if let other = replica.other(slice) {
+                    refresh(ServiceName(slice: slice), of: other)
+                    exports.enqueue(ServiceName(slice: slice))
+                } else if ExportMark.isOwn(slice: slice) {
                     exports.enqueue(ServiceName(slice: slice))
                 } else if let service = services.get(Self.owner(of: slice)) {
                     refresh(ServiceName(service: service))
@@ -112,10 +127,21 @@ package final class ServiceSync: Sendable {
         catalogue.replace(instances, of: .kubernetes, as: name)
     }
 
+    /// Puts what another replica has exported of a service into the catalogue.
+    private func refresh(_ name: ServiceName, of other: String) {
+        let instances = slices.indexed(Self.replicaIndex, "\(other) \(name)").flatMap { replica.instances(in: $0, of: other) }
+        do {
+            try catalogue.replace(instances, heldBy: other, as: name)
+        } catch {
+            logger.error(
+                "what another replica exported is not shown here", metadata: ["service": "\(name)", "error": "\(error)"])
+        }
+    }
+
     /// Puts earlier exports back, except where their writers have come already.
     private func adopt() {
         var count = 0
-        for slice in slices.list() {
+        for slice in slices.list() where replica.isOwn(slice) {
             let name = ServiceName(slice: slice)
             let known = catalogue.snapshot(of: name).records.filter { !$0.isImplied }
             for instance in RawInstance.adopted(from: slice) {
@@ -169,12 +195,13 @@ package final class ServiceSync: Sendable {
         for service in services.list() where ExportMark.isOwn(service: service) {
             exports.enqueue(ServiceName(service: service))
         }
-        for slice in slices.list() where ExportMark.isOwn(slice: slice) { exports.enqueue(ServiceName(slice: slice)) }
+        for slice in slices.list() where replica.isOwn(slice) { exports.enqueue(ServiceName(slice: slice)) }
     }
 
     private func export(_ name: ServiceName) async throws -> Outcome {
         let isOpen = ExportMark.isOpen(namespace: name.namespace)
-        let instances = isOpen ? catalogue.snapshot(of: name).instances(foreignTo: .kubernetes) : []
+        let foreign = isOpen ? catalogue.snapshot(of: name).instances(foreignTo: .kubernetes) : []
+        let instances = foreign.filter { !$0.lifetime.isElsewhere }
         var standing = services.indexed(Self.catalogueIndex, name.description)
         let ownKey = ObjectKey(namespace: name.namespace, name: name.kubernetesName)
         if let inTheWay = services.get(ownKey), !standing.contains(where: { $0.key == ownKey }) {
@@ -184,7 +211,7 @@ package final class ServiceSync: Sendable {
         let plan = ExportMachine.plan(
             name, instances: instances, services: standing,
             slices: slices.indexed(Self.catalogueIndex, name.description),
-            keepsService: emptyFor < Self.emptyServiceRetention)
+            keepsService: emptyFor < Self.emptyServiceRetention || isUsedElsewhere(ownKey), replica: replica.identity)
         warn(plan, of: name)
         do {
             for action in plan.actions { try await perform(action) }
@@ -197,6 +224,11 @@ package final class ServiceSync: Sendable {
             return .done
         }
         return emptyFor < Self.emptyServiceRetention ? .again(after: Self.emptyServiceRetention - emptyFor) : .done
+    }
+
+    /// Whether another replica exports to a Service.
+    private func isUsedElsewhere(_ service: ObjectKey) -> Bool {
+        slices.indexed(Self.serviceIndex, service.description).contains { replica.other($0) != nil }
     }
 
     private func warn(_ plan: ExportPlan, of name: ServiceName) {
