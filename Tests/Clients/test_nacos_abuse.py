@@ -57,6 +57,13 @@ def test_broken_bytes_hurt_only_their_sender(platform, port, payload):
     assert is_well()
 
 
+def test_too_long_a_body_is_refused(platform):
+    head = b"POST /nacos/v1/cs/configs HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"
+    heard = offend(HTTP, head + b"a" * 9_000_000, patience=2)
+    assert heard.split()[1] == b"413", heard[:100]
+    assert is_well()
+
+
 def test_slow_and_silent_senders_keep_nobody_waiting(platform):
     idle = [socket.create_connection((HOST, port), timeout=10) for port in (HTTP, GRPC) for _ in range(200)]
     try:

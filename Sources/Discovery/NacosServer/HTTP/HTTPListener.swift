@@ -30,7 +30,12 @@ struct HTTPListener: Sendable {
         var form = ""
         // Most calls have everything in the query; nothing is read for them.
         if request.method != .get, request.headers[.contentLength] != "0" {
-            let body = try await request.body.collect(upTo: Self.largestBodyBytes)
+            let body: ByteBuffer
+            do {
+                body = try await request.body.collect(upTo: Self.largestBodyBytes)
+            } catch is NIOTooManyBytesError {
+                return Response(status: .contentTooLarge, headers: [.connection: "close"])
+            }
             let isForm = request.headers[.contentType]?.hasPrefix("application/x-www-form-urlencoded") ?? true
             if isForm { form = String(buffer: body) }
         }
