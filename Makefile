@@ -47,6 +47,7 @@ bench: release ## Print a table of measurements, with peers in the same run.
 	$(ROOT) $(VENV)/bin/python Benchmarks/bench.py --mangrove $(RELEASE)
 	$(ROOT) $(VENV)/bin/python Benchmarks/registries.py --mangrove $(RELEASE)
 	$(ROOT) $(VENV)/bin/python Benchmarks/dns.py --mangrove $(RELEASE)
+	$(ROOT) $(VENV)/bin/python Benchmarks/zookeeper.py --mangrove $(RELEASE)
 
 bench-catalogue: ## Measure the catalogue in process, without interfaces.
 	swift build -c release --product catalogue-bench

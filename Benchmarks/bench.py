@@ -141,7 +141,8 @@ class Bench:
         self.load, self.table = Load(directory), Table()
         self.mangrove = Server(
             "mangrove", [binary, "up", "--state", str(self.state), "--api-listen", f"127.0.0.1:{API}",
-                         "--nacos-listen", "off", "--eureka-listen", "off"], API, "/readyz", directory / "mangrove.log")
+                         "--nacos-listen", "off", "--eureka-listen", "off", "--zookeeper-listen", "off"],
+            API, "/readyz", directory / "mangrove.log")
         pki = self.state / "pki"
         self.etcd = Server(
             "etcd", ["etcd", "--data-dir", str(directory / "etcd"), "--cert-file", str(pki / "apiserver.crt"),

@@ -22,7 +22,7 @@ struct RegistryOptions: ParsableArguments {
         valueName: "share"))
     var eurekaSelfPreservation: String?
 
-    @Option(help: ArgumentHelp("ZooKeeper: not served by this version, so only off is accepted.", valueName: "host:port"))
+    @Option(help: ArgumentHelp("ZooKeeper (default 127.0.0.1:2181; off).", valueName: "host:port"))
     var zookeeperListen: String?
 
     /// Throws a Problem that names the flag.
@@ -34,11 +34,8 @@ struct RegistryOptions: ParsableArguments {
         }
         configuration.eureka = try ListenFlag.address(eurekaListen, "eureka-listen", optional: true, default: configuration.eureka)
         configuration.eurekaRenewalShare = try renewalShare()
-        for (value, flag) in [(zookeeperListen, "zookeeper-listen")] {
-            guard try ListenFlag.address(value, flag, optional: true, default: nil) == nil else {
-                throw .badRequest("--\(flag): this version does not serve that interface yet; leave it off")
-            }
-        }
+        configuration.zookeeper = try ListenFlag.address(
+            zookeeperListen, "zookeeper-listen", optional: true, default: configuration.zookeeper)
     }
 
     private func renewalShare() throws(Problem) -> Double? {

@@ -12,6 +12,7 @@ package struct Configuration: Sendable {
     package var eureka: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 8761)
     /// Eureka keeps silent leases while fewer than this share of its instances beat; nil lets every lease end in time.
     package var eurekaRenewalShare: Double?
+    package var zookeeper: ListenAddress? = ListenAddress(host: "127.0.0.1", port: 2181)
     package var nodeName: String
     /// Whether this machine itself is to find services by name while the platform runs.
     package var resolvesNames = false
@@ -24,9 +25,12 @@ package struct Configuration: Sendable {
     package var dnsServiceAddress = "10.96.0.10"
     package var nacosServiceAddress = "10.96.0.11"
     package var eurekaServiceAddress = "10.96.0.12"
+    package var zookeeperServiceAddress = "10.96.0.13"
 
     /// The service addresses that this machine itself carries.
-    package var serviceAddresses: [String] { [apiServiceAddress, dnsServiceAddress, nacosServiceAddress, eurekaServiceAddress] }
+    package var serviceAddresses: [String] {
+        [apiServiceAddress, dnsServiceAddress, nacosServiceAddress, eurekaServiceAddress, zookeeperServiceAddress]
+    }
 
     package init(directory: String, nodeName: String) {
         self.directory = directory

@@ -10,6 +10,7 @@ import Reconciling
 import RegistrySync
 import Rollouts
 import Timing
+import ZooKeeperServer
 
 /// What runs beside an embedded API server and against a foreign one alike.
 struct DiscoveryParts: Sendable {
@@ -30,10 +31,11 @@ struct DiscoveryParts: Sendable {
     ) {
         self.configuration = configuration
         self.carriesServiceAddresses = carriesServiceAddresses
-        let catalogue = ServiceCatalogue(sources: [.kubernetes])
+        let catalogue = ServiceCatalogue(sources: configuration.zookeeper == nil ? [.kubernetes] : [.kubernetes, .zookeeper])
         self.catalogue = catalogue
         addNacos(client: client("nacos"), logger: logger)
         addEureka(logger: logger)
+        addZooKeeper(logger: logger)
         add("catalogue") { try await catalogue.run() }
         let sync = ServiceSync(
             client: client("registry-sync"), catalogue: catalogue, membership: membership, logger: logger)
@@ -93,5 +95,18 @@ struct DiscoveryParts: Sendable {
         ) { gates[$0]?.open() }
         add("Eureka server on \(eureka)") { try await listener.run() }
         places.append(.init(name: "eureka", address: "http://\(eureka)/eureka"))
+    }
+
+    private mutating func addZooKeeper(logger: Logger) {
+        guard let zookeeper = configuration.zookeeper else { return }
+        var hosts = [zookeeper.host]
+        if carriesServiceAddresses { hosts.append(configuration.zookeeperServiceAddress) }
+        let bound = gate()
+        let listener = ZooKeeperListener(
+            catalogue: catalogue, directory: configuration.directory + "/zookeeper",
+            addresses: hosts.map { .init(host: $0, port: zookeeper.port) }, logger: logger
+        ) { bound.open() }
+        add("ZooKeeper server on \(zookeeper)") { try await listener.run() }
+        places.append(.init(name: "zookeeper", address: zookeeper.description))
     }
 }

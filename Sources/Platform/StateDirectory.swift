@@ -6,7 +6,7 @@ import Logging
 import Objects
 import PodNetwork
 
-/// `store/` objects, `pki/` keys, `pods/` running pods, `logs/` their output, `network/` addresses, `kubeconfig`, `lock`.
+/// `store/` objects, `zookeeper/` znodes, `pki/` keys, `pods/` running pods, `logs/` their output, `network/` addresses, `kubeconfig`, `lock`.
 package enum StateDirectory {
     /// Makes the directory and its parents, readable by its owner alone.
     static func prepare(_ path: String) throws(Problem) {

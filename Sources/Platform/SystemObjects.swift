@@ -4,7 +4,8 @@ import Client
 import Formats
 import Objects
 
-/// `kube-system/kube-dns`, `mangrove-system/nacos` and `mangrove-system/eureka`: fixed addresses that this machine answers on itself.
+/// `kube-system/kube-dns`, and `nacos`, `eureka` and `zookeeper` of `mangrove-system`: fixed addresses that this machine answers on
+/// itself.
 struct SystemObjects: Sendable {
     static let namespace = "mangrove-system"
 
@@ -27,6 +28,12 @@ struct SystemObjects: Sendable {
             try await ensure(
                 service: "eureka", in: Self.namespace, address: configuration.eurekaServiceAddress,
                 ports: [("http", "TCP", eureka.port)])
+        }
+        if let zookeeper = configuration.zookeeper {
+            try await ensure(.namespaces, Object(.namespaces, name: Self.namespace))
+            try await ensure(
+                service: "zookeeper", in: Self.namespace, address: configuration.zookeeperServiceAddress,
+                ports: [("client", "TCP", zookeeper.port)])
         }
     }
 

@@ -32,7 +32,8 @@ import Testing
             "PodNetwork", "CLinux",
         ]
         let discovery = [
-            "Frameworks", "Catalogue", "Configurations", "NacosServer", "EurekaServer", "DNSServer", "RegistrySync",
+            "Frameworks", "Catalogue", "Configurations", "NacosServer", "EurekaServer", "ZooKeeperServer", "DNSServer",
+            "RegistrySync",
         ]
         for name in discovery + ["Rollouts"] {
             #expect(row(name).isDisjoint(with: cluster), "\(name) uses a Cluster room other than Client and Reconciling")

@@ -18,7 +18,7 @@ SHOP = ROOT / "examples" / "shop"
 CLIENTS = ROOT / ".venv" / "clients"  # helm and kubectl in other versions; scripts/setup puts them there.
 sys.path.insert(0, str(SHOP))
 
-API, NACOS, EUREKA = "127.0.0.1:16443", "127.0.0.1:18848", "127.0.0.1:18761"
+API, NACOS, EUREKA, ZOOKEEPER = "127.0.0.1:16443", "127.0.0.1:18848", "127.0.0.1:18761", "127.0.0.1:12181"
 os.environ["MANGROVE_NACOS"], os.environ["MANGROVE_EUREKA"] = NACOS, EUREKA
 collect_ignore = ["nacos1"]  # test_nacos1.py runs it in the old client's environment.
 
@@ -50,7 +50,8 @@ class Platform:
 
     def start(self, *manifests):
         command = [self.binary, "up", *map(str, manifests), "--state", str(self.state),
-                   "--api-listen", API, "--nacos-listen", NACOS, "--eureka-listen", EUREKA, "--log-level", "info"]
+                   "--api-listen", API, "--nacos-listen", NACOS, "--eureka-listen", EUREKA, "--zookeeper-listen", ZOOKEEPER,
+                   "--log-level", "info"]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         def ready():

@@ -47,7 +47,8 @@ class Small:
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "up", "--state", str(self.state), "--api-listen", f"127.0.0.1:{API}", "--nacos-listen", "off", "--eureka-listen", "off"],
+                [self.binary, "up", "--state", str(self.state), "--api-listen", f"127.0.0.1:{API}", "--nacos-listen", "off",
+                 "--eureka-listen", "off", "--zookeeper-listen", "off"],
                 stdout=log, stderr=subprocess.STDOUT, cwd="/", **self.identity)
         def ready():
             assert self.process.poll() is None, f"mangrove ended:\n{self.log.read_text()[-3000:]}"
@@ -224,7 +225,8 @@ def test_a_state_out_of_reach_is_named(small):
         pytest.skip("a directory of another user needs root")
     small.state.mkdir(mode=0o700)
     os.chown(small.state, 0, 0)
-    done = small.command("up", "--api-listen", f"127.0.0.1:{API}", "--nacos-listen", "off", "--eureka-listen", "off")
+    done = small.command("up", "--api-listen", f"127.0.0.1:{API}", "--nacos-listen", "off", "--eureka-listen", "off",
+                         "--zookeeper-listen", "off")
     assert done.returncode == 1
     assert done.stderr.strip().startswith("mangrove: cannot ") and "Permission denied" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

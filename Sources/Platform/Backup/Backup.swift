@@ -7,13 +7,15 @@ import HTTPTypes
 import Logging
 import Objects
 import Storage
+import ZooKeeperServer
 
 /// Makes backups of a state directory and brings them back.
 ///
-/// A backup file is text lines with bytes between them: `mangrove-backup 1`; a line about its origin; the records
-/// (`Snapshot`); for each file of `pki/` a line `file NAME BYTES` and its bytes; `end` and the SHA-256 of all before it.
+/// A backup file is text lines with bytes between them: `mangrove-backup 2`; a line about its origin; the records
+/// (`Snapshot`); for each file of `pki/` a line `file NAME BYTES` and its bytes; a line
+/// `znodes BYTES` and the bytes of `ZooKeeperArchive`, where there are any; `end` and the SHA-256 of all before it.
 package enum Backup {
-    static let formatVersion = 1
+    static let formatVersion = 2
     /// Larger files are not backups of ours.
     static let limitBytes = 8 << 30
     /// How far a restored store's revision is ahead of the backup's, so that no revision that was given after the backup
@@ -47,6 +49,9 @@ package enum Backup {
             }
             for (name, bytes) in try KeyFiles.read(directory + "/pki") {
                 try output.write(Array("file \(name) \(bytes.count)\n".utf8) + bytes + [UInt8(ascii: "\n")])
+            }
+            if let znodes = try ZooKeeperArchive.bytes(of: directory + "/zookeeper") {
+                try output.write(Array("znodes \(znodes.count)\n".utf8) + znodes + [UInt8(ascii: "\n")])
             }
             try output.finish()
         } catch {
@@ -92,6 +97,7 @@ package enum Backup {
         var records: [Record]
         var revision: UInt64
         var files: [(name: String, bytes: [UInt8])]
+        var znodes: [UInt8]?
         var summary: Summary
     }
 
@@ -117,8 +123,14 @@ package enum Backup {
             _ = try Snapshot.words(&rest)
             let (records, revision) = try Snapshot.decode(&rest)
             var files: [(name: String, bytes: [UInt8])] = []
+            var znodes: [UInt8]?
             while !rest.isEmpty {
                 let words = try Snapshot.words(&rest)
+                if words.count == 2, words[0] == "znodes", let count = UInt64(words[1]), znodes == nil {
+                    znodes = Array(try Snapshot.take(count, from: &rest))
+                    rest = rest.dropFirst()
+                    continue
+                }
                 guard words.count == 3, words[0] == "file", let count = UInt64(words[2]), KeyFiles.isName(words[1]) else {
                     throw Snapshot.unreadable
                 }
@@ -126,7 +138,7 @@ package enum Backup {
                 rest = rest.dropFirst()
             }
             let summary = Summary(records: records.count, revision: revision, files: files.count, bytes: bytes.count)
-            return Contents(records: records, revision: revision, files: files, summary: summary)
+            return Contents(records: records, revision: revision, files: files, znodes: znodes, summary: summary)
         } catch {
             throw Problem(.invalid, "\(path) is not as `mangrove backup` writes it, though its checksum matches")
         }

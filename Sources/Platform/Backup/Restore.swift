@@ -4,6 +4,7 @@ import Formats
 import Glibc
 import Objects
 import Storage
+import ZooKeeperServer
 
 extension Backup {
     /// Restores a backup to a directory on which no platform runs.
@@ -19,7 +20,7 @@ extension Backup {
         try StateDirectory.prepare(directory)
         let lock = try StateLock(directory: directory, note: ["pid": JSON(Int(getpid()))])
         defer { withExtendedLifetime(lock) {} }
-        let parts = ["store", "pki"].map { directory + "/" + $0 }
+        let parts = ["store", "pki", "zookeeper"].map { directory + "/" + $0 }
         if !replacing, let taken = parts.first(where: { access($0, F_OK) == 0 }) {
             throw Problem(
                 .conflict, "\(directory) is not empty (there is \(taken)); give --force to replace what it holds, or choose "
@@ -29,10 +30,13 @@ extension Backup {
         try Store.make(
             at: parts[0] + ".restored", holding: contents.records, revision: contents.revision + revisionGap)
         try KeyFiles.write(contents.files, to: parts[1] + ".restored")
+        if let znodes = contents.znodes {
+            try ZooKeeperArchive.restore(znodes, to: parts[2] + ".restored", secondsSinceEpoch: Int64(time(nil)))
+        }
         for part in parts {
             try StateDirectory.remove(part + ".replaced")
             if access(part, F_OK) == 0 { try move(part, to: part + ".replaced") }
-            try move(part + ".restored", to: part)
+            if access(part + ".restored", F_OK) == 0 { try move(part + ".restored", to: part) }
         }
         for part in parts { try StateDirectory.remove(part + ".replaced") }
         return contents.summary
