@@ -192,3 +192,13 @@ import Testing
             ])
     }
 }
+
+@Suite struct SpringWeightTests {
+    @Test func aWeightIsMetadata() {
+        #expect(SpringWeight.weight(in: ["weight": "2.5"]) == 2.5)
+        for text in ["", "heavy", "-1", "nan", "1e9"] { #expect(SpringWeight.weight(in: ["weight": text]) == 1) }
+        #expect(SpringWeight.metadata(["a": "b"], weight: 2.5) == ["a": "b", "weight": "3"])
+        #expect(SpringWeight.metadata(["a": "b"], weight: 1) == ["a": "b"])
+        #expect(SpringWeight.metadata(["weight": "7"], weight: 2) == ["weight": "7"])
+    }
+}

@@ -208,6 +208,24 @@ import Testing
         #expect(catalogue.outstanding(address: "10.88.0.3").isEmpty, "who asks for what is gone knows that it is")
     }
 
+    @Test func selfPreservationKeepsWhatTheCatalogueWouldEnd() async throws {
+        for (preservation, isKept) in [(SelfPreservation(), true), (nil, false)] {
+            let catalogue = ServiceCatalogue(sources: [])
+            let api = EurekaAPI(catalogue: catalogue, preservation: preservation)
+            var tree = Sample.registration()
+            tree["leaseInfo"] = ["durationInSecs": 1]
+            var request = EurekaRequest(method: "POST", target: "/eureka/apps/ORDERS", contentType: "application/json")
+            request.body = tree.bytes
+            #expect(await api.answer(request).status == 204)
+            try await Task.sleep(for: .milliseconds(700))
+            api.registrations.sweep()
+            #expect(api.registrations.isPreserving == isKept)
+            try await Task.sleep(for: .milliseconds(400))
+            catalogue.sweep()
+            #expect(catalogue.snapshot(of: ServiceName(name: "orders")).isEmpty == !isKept)
+        }
+    }
+
     @Test func nobodyReadsHalfAPicture() async {
         let api = EurekaAPI(catalogue: ServiceCatalogue(sources: [.kubernetes]))
         var request = EurekaRequest(method: "GET", target: "/eureka/apps")

@@ -65,6 +65,17 @@ import Testing
         #expect(className(["dubbo.metadata.revision": "a"]) == "org.apache.dubbo.registry.zookeeper.ZookeeperInstance")
         #expect(className([:], .dubbo) == "org.apache.dubbo.registry.zookeeper.ZookeeperInstance")
     }
+
+    @Test func springCloudsWeightIsMetadata() throws {
+        let directory = try #require(ViewDirectory(path: "/services/orders"))
+        let service = ServiceName(name: "orders")
+        let heavy = Instance(address: "10.0.0.1", port: 80, weight: 3, lifetime: .persistent, origin: .nacos)
+        let shown = try #require(directory.node(of: heavy, as: service, flavour: nil))
+        #expect(ServiceInstancePayload(shown.data)?.metadata == ["weight": "3"])
+        #expect(directory.instance(name: "x", data: shown.data, lifetime: .persistent)?.instance.weight == 3)
+        let dubbo = try #require(directory.node(of: heavy, as: service, flavour: .dubbo))
+        #expect(ServiceInstancePayload(dubbo.data)?.metadata == [:])
+    }
 }
 
 @Suite struct RegistrationMachineTests {

@@ -5,8 +5,6 @@ import Formats
 import Frameworks
 
 extension InstanceInfo {
-    /// The key of metadata by which Spring Cloud's load balancer weighs instances (`MetadataWeightFunction`).
-    static let weightKey = "weight"
     /// The key of metadata by which clients tell zones apart.
     static let zoneKey = "zone"
     static let plainPortName = "http"
@@ -19,9 +17,8 @@ extension InstanceInfo {
         var ports: [String: Int] = [:]
         if port.isEnabled { ports[Self.plainPortName] = port.number }
         if securePort.isEnabled { ports[Self.securePortName] = securePort.number }
-        let weight = metadata[Self.weightKey].flatMap { Double($0) } ?? 1
         return Instance(
-            id: id, address: ipAddress, port: mainPort, ports: ports, weight: (0...10_000).contains(weight) ? weight : 1,
+            id: id, address: ipAddress, port: mainPort, ports: ports, weight: SpringWeight.weight(in: metadata),
             isHealthy: status == .up || status == .outOfService, isEnabled: status != .outOfService,
             metadata: metadata, words: words.text,
             lifetime: .lease(.eureka(renewalSeconds: lease.renewalSeconds, durationSeconds: lease.durationSeconds)),
@@ -95,11 +92,7 @@ extension InstanceInfo {
         port = InstancePort(number: instance.port, isEnabled: true)
         let secure = instance.ports[Self.securePortName]
         securePort = InstancePort(number: secure ?? Self.defaultSecurePort, isEnabled: secure != nil)
-        metadata = instance.metadata
-        if instance.weight != 1, metadata[Self.weightKey] == nil {
-            // Spring reads whole numbers only.
-            metadata[Self.weightKey] = String(Int(instance.weight.rounded(.up)))
-        }
+        metadata = SpringWeight.metadata(instance.metadata, weight: instance.weight)
         if instance.cluster != Self.defaultCluster, metadata[Self.zoneKey] == nil {
             metadata[Self.zoneKey] = instance.cluster
         }

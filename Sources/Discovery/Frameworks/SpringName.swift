@@ -16,3 +16,21 @@ package enum SpringName {
     /// The application's name in Eureka.
     package static func eurekaApplication(_ name: String) -> String { name.uppercased() }
 }
+
+/// The weight of an application's instance, which Spring Cloud's load balancer reads from metadata
+/// (`MetadataWeightFunction`): in Eureka and ZooKeeper there is no other place for it.
+package enum SpringWeight {
+    package static let key = "weight"
+
+    /// What metadata says; 1 when it says nothing that makes sense.
+    package static func weight(in metadata: [String: String]) -> Double {
+        guard let weight = metadata[key].flatMap({ Double($0) }), (0...10_000).contains(weight) else { return 1 }
+        return weight
+    }
+
+    /// Metadata with the weight in it, as a whole number, unless it has one of its own or the weight is the usual one.
+    package static func metadata(_ metadata: [String: String], weight: Double) -> [String: String] {
+        guard weight != 1, metadata[key] == nil else { return metadata }
+        return metadata.merging([key: String(Int(weight.rounded(.up)))]) { $1 }
+    }
+}

@@ -104,8 +104,10 @@ extension ViewDirectory {
             return (ServiceName(namespace: namespace, name: provider.nacosName), instance)
         case .application(let application):
             guard let payload = ServiceInstancePayload(data ?? []) else { return nil }
+            let isDubbo = payload.flavour == .dubbo
             let instance = Instance(
-                id: name, address: payload.address, port: payload.port, isEnabled: payload.isEnabled,
+                id: name, address: payload.address, port: payload.port,
+                weight: isDubbo ? 1 : SpringWeight.weight(in: payload.metadata), isEnabled: payload.isEnabled,
                 metadata: payload.metadata, lifetime: lifetime, origin: .zookeeper)
             return (ServiceName(namespace: namespace, name: application), instance)
         }
@@ -135,9 +137,11 @@ extension ViewDirectory {
             data = Self.online
         case .application(let application):
             name = "\(instance.address):\(instance.port)"
+            let flavour = flavour ?? Self.flavour(of: instance.metadata)
+            let metadata = instance.metadata
             let payload = ServiceInstancePayload(
-                flavour ?? Self.flavour(of: instance.metadata), name: application, id: name, address: instance.address,
-                port: instance.port, metadata: instance.metadata)
+                flavour, name: application, id: name, address: instance.address, port: instance.port,
+                metadata: flavour == .dubbo ? metadata : SpringWeight.metadata(metadata, weight: instance.weight))
             data = payload.bytes
         }
         let path = Path.join(path, name)
