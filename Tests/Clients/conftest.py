@@ -146,3 +146,12 @@ def service(name, namespace, port=80):
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace},
         "spec": {"selector": {"app": name}, "ports": [{"name": "http", "port": port, "targetPort": "http"}]},
     })
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What the test of all pairs of worlds saw, as a table."""
+    table = getattr(sys.modules.get("test_worlds"), "TABLE", None)
+    if table and table.cells:
+        terminalreporter.section("every world against every other")
+        for line in table.lines():
+            terminalreporter.write_line(line)
