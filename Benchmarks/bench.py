@@ -11,6 +11,7 @@ connections, 16 of them where nothing else is said.
   creates        durable creates of ConfigMaps; peers: etcd, puts of as many bytes through its JSON gateway, and SQLite, one
                  writer with one fsync a commit
   list           GET of 13,400 ConfigMaps, 17 MB, one after another; peer: nginx with a file of the same bytes
+  pods           see pods.py
   watch fan-out  events received by 1,000 watches of one namespace, all together, while 16 connections create; no peer
 """
 
@@ -27,6 +28,8 @@ import ssl
 import subprocess
 import tempfile
 import time
+
+from pods import Pods
 
 HERE = pathlib.Path(__file__).resolve().parent
 API, NGINX, ETCD = 16443, 18443, 12379
@@ -182,6 +185,8 @@ http {{ access_log off; server {{ listen 127.0.0.1:{NGINX} ssl; root {directory}
         (self.directory / "www" / "object.json").write_bytes(self.fetch(maps + "/bench"))
         self.nginx.start()
         self.gets(maps)
+        if os.geteuid() == 0:
+            Pods(API, self.token, self.mangrove.process, self.table, self.directory).run()
         self.creates()
         self.lists()
         self.restart()

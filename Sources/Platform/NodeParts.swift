@@ -52,6 +52,7 @@ struct NodeParts: Sendable {
         self.meter = meter
         services = [
             .init(name: "service proxy") { try await proxy.run() },
+            .init(name: "rule watch") { try await RuleWatch(network: network, proxy: proxy, logger: logger).run() },
             .init(name: "node agent") { try await agent.run() },
             .init(name: "usage meter") { try await meter.run() },
         ]

@@ -25,7 +25,12 @@ import Testing
         #expect(space.subresource == "finalize")
         #expect(Route(path: "/apis/apps/v1") == .groupVersion(group: "apps", version: "v1"))
         #expect(Route(path: "/openapi/v3/apis/apps/v1") == .openAPIv3("apis/apps/v1"))
-        #expect(Route(path: "/api/v1/namespaces/a/pods/b/proxy/c") == .unknown)
+        #expect(Route(path: "/api/v1/namespaces/a/pods/b/log/c") == .unknown)
+        guard case .resource(let proxied) = Route(path: "/api/v1/namespaces/a/services/http:b:c/proxy/d%2F/e/") else {
+            Issue.record("a path through a proxy is no resource")
+            return
+        }
+        #expect(proxied.name == "http:b:c" && proxied.subresource == "proxy" && proxied.proxyRest == "/d%2F/e/")
         #expect(Route(path: "/livez/ping") == .health("livez", check: "ping"))
     }
 

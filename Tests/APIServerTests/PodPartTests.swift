@@ -123,7 +123,12 @@ import Testing
 
     @Test func resizingChangesResourcesAndNothingElse() async throws {
         let server = try await Server()
-        _ = try await server.post(Self.pods, Sample.pod("web"))
+        var pod = Sample.pod("web")
+        if var main = pod["spec", "containers"]?.array?.first {
+            main["resources"] = ["requests": ["cpu": "100m"]]
+            pod["spec", "containers"] = .array([main])
+        }
+        _ = try await server.post(Self.pods, pod)
         let change: JSON = [
             "spec": [
                 "containers": [["name": "main", "image": "other", "resources": ["requests": ["cpu": "200m"]]]],
@@ -137,6 +142,20 @@ import Testing
         #expect(container?["resources", "requests", "cpu"] == "200m")
         #expect(container?["image"] == "host")
         #expect(resized["spec", "priorityClassName"] != "x")
+        let guaranteed: JSON = [
+            "spec": [
+                "containers": [
+                    [
+                        "name": "main",
+                        "resources": [
+                            "requests": ["cpu": "1", "memory": "1Gi"], "limits": ["cpu": "1", "memory": "1Gi"],
+                        ],
+                    ]
+                ]
+            ]
+        ]
+        let refused = try await server.send(.patch, path, guaranteed, type: "application/strategic-merge-patch+json")
+        #expect(refused.code == 422 && refused.message.contains("Pod QOS Class may not change"))
     }
 }
 

@@ -50,6 +50,12 @@ import Testing
             $0.resources.cpuRequestMillicores = 7
         }
         #expect(try ContainerConfig(json: whole.json) == whole)
+        let mounted = config {
+            $0.mounts = [.init(hostPath: "/a", below: "b/c", containerPath: "/d", readOnly: true, followsHost: true)]
+        }
+        #expect(try ContainerConfig(json: mounted.json) == mounted)
+        let update = ShimRequest.update(id: "x", whole.resources)
+        #expect(try ShimRequest(json: update.json(number: 3)) == update)
         var sandbox = SandboxConfig(id: "u", namespace: "n", name: "p", hostname: "h", logDirectory: "/l")
         sandbox.memoryVolumes = [.init(path: "/m", sizeBytes: 4096, group: 7)]
         sandbox.kernelSettings = ["net.core.somaxconn": "9"]
@@ -75,6 +81,39 @@ import Testing
         let line = "30 20 0:1 / /nowhere/memory rw - cgroup cgroup rw,memory"
         #expect(ControlGroups.found(mountInfo: line, name: "x") == nil, "a mount that cannot be written is none")
         #expect(ControlGroups.found(mountInfo: "20 1 8:1 / / rw - ext4 /dev/sda rw", name: "x") == nil)
+    }
+
+    /// Version 2 as files: what is written where.
+    @Test func controlGroupsOfVersion2KeepLimits() throws {
+        let root = "/tmp/mangrove-groups-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        let home = "\(root)/x/pod/main"
+        try Files.makeDirectory(home)
+        for place in [root, "\(root)/x", "\(root)/x/pod"] { try Files.write(place + "/cgroup.subtree_control", []) }
+        try Files.write(root + "/cgroup.controllers", Array("cpu io memory pids\n".utf8))
+        for file in ["memory.max", "cpu.max", "cpu.weight", "memory.oom.group"] { try Files.write("\(home)/\(file)", []) }
+        func value(_ file: String) -> String { String(decoding: Files.read("\(home)/\(file)") ?? [], as: UTF8.self) }
+        let groups = try #require(
+            ControlGroups.found(mountInfo: "30 20 0:1 / \(root) rw - cgroup2 cgroup2 rw", name: "x"))
+        #expect(groups.isUnified)
+        var limits = ContainerConfig.Resources(cpuLimitMillicores: 500, memoryLimitBytes: 1 << 20)
+        limits.cpuRequestMillicores = 1000
+        #expect(try groups.make(pod: "pod", container: "main", limits) == ["\(home)/cgroup.procs"])
+        #expect(String(decoding: Files.read(root + "/x/pod/cgroup.subtree_control") ?? [], as: UTF8.self) == "+cpu +memory +pids")
+        #expect(value("memory.max") == "1048576" && value("cpu.max") == "50000 100000" && value("cpu.weight") == "39")
+        #expect(value("memory.oom.group") == "1")
+        try Files.write("\(home)/memory.events", Array("low 0\noom 1\noom_kill 2\n".utf8))
+        try Files.write("\(home)/memory.current", Array("900000\n".utf8))
+        try Files.write("\(home)/memory.stat", Array("anon 1\ninactive_file 100000\n".utf8))
+        try Files.write("\(home)/cpu.stat", Array("usage_usec 7\nuser_usec 5\n".utf8))
+        #expect(groups.hasRunOutOfMemory(pod: "pod", container: "main"))
+        let use = try #require(groups.use(pod: "pod", container: "main"))
+        #expect(use.cpuNanoseconds == 7000 && use.workingSetBytes == 800_000)
+        let small = ContainerConfig.Resources(memoryLimitBytes: 700_000)
+        #expect(throws: Problem.self) { try groups.update(pod: "pod", container: "main", from: limits, to: small) }
+        try groups.update(pod: "pod", container: "main", from: limits, to: .init(memoryLimitBytes: 900_000))
+        // Files of their own length: what is written first stays where the new value is shorter.
+        #expect(value("memory.max").hasPrefix("900000") && value("cpu.max").hasPrefix("max 100000"))
+        _ = system("rm -r \(root)")
     }
 
     @Test func aStreamedCommandTellsItsEndAndDiesWithItsClient() {

@@ -83,6 +83,52 @@ private let canMakeNamespaces: Bool = {
 
     private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    @Test func whatIsBelowAVolumeIsMadeThereAndNeverElsewhere() async throws {
+        let runtime = try runtime()
+        _ = system("mkdir -p \(root)/volume/there \(root)/memory /tmp/mangrove-outside; ln -sfn /tmp \(root)/volume/out")
+        var pod = sandbox("below")
+        pod.memoryVolumes = [.init(path: root + "/memory", sizeBytes: 1 << 20)]
+        _ = try await runtime.runSandbox(pod)
+        func start(_ mount: ContainerConfig.Mount, _ script: String) async throws -> ContainerStatus {
+            let id = try await runtime.createContainer(sandbox: "below", shell(script, mounts: [mount]))
+            try? await runtime.startContainer(id)
+            let end = try await exit(of: id, runtime)
+            return end
+        }
+        let disk = ContainerConfig.Mount(hostPath: root + "/volume", below: "a/b", containerPath: "/data")
+        #expect(try await start(disk, "echo x > /data/file").exitCode == 0)
+        #expect(text(root + "/volume/a/b/file") == "x\n")
+        let memory = ContainerConfig.Mount(hostPath: root + "/memory", below: "in/side", containerPath: "/data")
+        #expect(try await start(memory, "df --output=size /data | tail -1 | grep -w 1024 && touch /data/y").exitCode == 0)
+        #expect(!exists(root + "/memory/in"), "only the sandbox sees it")
+        let escape = ContainerConfig.Mount(hostPath: root + "/volume", below: "out/mangrove-outside", containerPath: "/data")
+        let refused = try await start(escape, "true")
+        #expect(refused.exitCode == 128 && refused.reason == "StartError", "\(refused)")
+        try await runtime.removeEverything()
+        _ = system("rm -r \(root)/volume \(root)/memory /tmp/mangrove-outside")
+        expectNothingLeft()
+    }
+
+    @Test func limitsOfARunningContainerChange() async throws {
+        let runtime = try runtime()
+        guard runtime.keepsLimits else { return print("no control groups can be written here: limits are not tried") }
+        _ = try await runtime.runSandbox(sandbox("limits"))
+        var config = shell("exec sleep 1000")
+        config.resources = .init(cpuLimitMillicores: 500, memoryLimitBytes: 64 << 20)
+        let id = try await runtime.createContainer(sandbox: "limits", config)
+        try await runtime.startContainer(id)
+        try await runtime.updateContainer(id, .init(cpuLimitMillicores: 250, memoryLimitBytes: 128 << 20))
+        await #expect(throws: Problem.self) { try await runtime.updateContainer(id, .init(memoryLimitBytes: 4096)) }
+        let group = (try await runtime.containers().first).map { text("/proc/\($0.pid)/cgroup") } ?? ""
+        let path = group.split(separator: "\n").first { $0.contains(":memory:") }?.split(separator: ":").last ?? ""
+        if !path.isEmpty {
+            #expect(text("/sys/fs/cgroup/memory\(path)/memory.limit_in_bytes") == "\(128 << 20)\n")
+            #expect(text("/sys/fs/cgroup/cpu\(path)/cpu.cfs_quota_us") == "25000\n")
+        }
+        try await runtime.removeEverything()
+        expectNothingLeft()
+    }
+
     /// Nothing is left: no directory, no mount, no process with this directory in its command line.
     private func expectNothingLeft() {
         #expect(!exists(root + "/runtime"))

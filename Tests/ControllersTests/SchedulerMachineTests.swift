@@ -53,6 +53,34 @@ import Testing
             == .unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."))
     }
 
+    @Test func fewAndUnimportantPodsMakeRoom() {
+        func weighed(_ name: String, _ priority: Int, _ cpu: String) -> Object {
+            var found = pod(name, container(["cpu": .string(cpu)])).stored()
+            found.spec["priority"] = JSON(priority)
+            return found
+        }
+        func plan(_ pod: Object, _ bound: [SchedulerMachine.Bound]) -> Preemption.Plan? {
+            Preemption(nodes: [a, b], bound: bound, volumes: VolumeView()).plan(for: pod)
+        }
+        // Four processors each: on `a` two small pods are in the way, on `b` one that matters more.
+        let bound: [SchedulerMachine.Bound] = [
+            (weighed("small", 1, "1"), "a"), (weighed("tiny", 2, "1"), "a"), (weighed("peer", 100, "2"), "a"),
+            (weighed("big", 50, "4"), "b"),
+        ]
+        let wanted = weighed("new", 100, "1")
+        #expect(plan(wanted, bound) == .init(node: "a", victims: [bound[0].pod]))
+        #expect(plan(weighed("new", 100, "2"), bound)?.victims.map(\.name) == ["small", "tiny"])
+        #expect(plan(weighed("new", 100, "3"), bound) == .init(node: "b", victims: [bound[3].pod]))
+        #expect(plan(weighed("new", 1, "1"), bound) == nil, "nobody is less important")
+        #expect(plan(weighed("new", 100, "8"), bound) == nil, "nobody's leaving would help")
+        var polite = wanted
+        polite.spec["preemptionPolicy"] = "Never"
+        #expect(plan(polite, bound) == nil)
+        var waiting = wanted
+        waiting.status["nominatedNodeName"] = "a"
+        #expect(plan(waiting, [(bound[0].pod.going(), "a")] + bound.dropFirst()) == nil, "one is on its way already")
+    }
+
     @Test func portsOfTheMachineAreTakenOnce() {
         let server = pod("server", container([:], ports: [["containerPort": 80, "hostPort": 8080]]))
         #expect(place(server, on: [a], bound: [(server, "a")])

@@ -72,10 +72,68 @@ import Testing
     }
 
     @Test func keepsAClientAtOneEndpointWhenAsked() throws {
+        let sticky: [String: JSON] = [
+            "sessionAffinity": "ClientIP", "sessionAffinityConfig": ["clientIP": ["timeoutSeconds": 60]],
+        ]
+        let service = [Picture.service("web", ip: "10.96.0.20", spec: sticky)]
+        let two = try rules(service, [Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")])])
+        #expect(two.text.contains("ip saddr @at/svc/shop/web/tcp/80/10.88.0.2/8080 goto to/svc/shop/web/tcp/80/10.88.0.2/8080"))
+        #expect(two.text.contains("update @at/svc/shop/web/tcp/80/10.88.0.3/8080 { ip saddr }"))
+        #expect(two.text.contains("timeout 60s"))
+        // Who is at home at an endpoint that stays is not forgotten when another one goes.
+        let one = try rules(service, [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])])
+        let change = try #require(two.change(to: one))
+        #expect(change.contains("delete set ip mangrove-services at/svc/shop/web/tcp/80/10.88.0.3/8080"))
+        #expect(!change.contains("delete set ip mangrove-services at/svc/shop/web/tcp/80/10.88.0.2/8080"))
+        #expect(!change.contains("delete table"))
+        let plain = try rules([Picture.service("web", ip: "10.96.0.20")], [])
+        #expect(one.change(to: plain) == nil && plain.change(to: one) == nil, "nothing to keep")
+    }
+
+    @Test func onlyTheClientsThatMayReachALoadBalancer() throws {
+        var service = Picture.service(
+            "web", ip: "10.96.0.20",
+            spec: ["type": "LoadBalancer", "loadBalancerSourceRanges": ["198.51.100.9/24", "2001:db8::/32"]])
+        service.status = ["loadBalancer": ["ingress": [["ip": "192.0.2.2", "ipMode": "VIP"]]]]
+        let slices = [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])]
+        let text = try rules([service], slices).text
+        #expect(text.contains("192.0.2.2 . tcp . 80 : goto may/svc/shop/web/tcp/80"))
+        #expect(text.contains("  chain may/svc/shop/web/tcp/80 {\n    ip saddr 198.51.100.0/24 return\n    drop\n  }\n"))
+        #expect(!text.contains("10.96.0.20 . tcp . 80 : goto may"), "inside, everybody may")
+        service["spec", "loadBalancerSourceRanges"] = ["0.0.0.0/0"]
+        #expect(!(try rules([service], slices).text.contains("goto may")))
+    }
+
+    @Test func udpFlowsAreKnownByTheirTarget() throws {
+        let port: JSON = ["name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053]
         let rules = try rules(
-            [Picture.service("web", ip: "10.96.0.20", spec: ["sessionAffinity": "ClientIP"])],
-            [Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")])])
-        #expect(rules.text.contains("dnat to jhash ip saddr mod 2 seed"))
+            [Picture.service("dns", ip: "10.96.0.20", ports: [port], spec: ["type": "NodePort"])],
+            [Picture.slice("dns-1", of: "dns", ports: [["name": "dns", "port": 5353, "protocol": "UDP"]], [.ready("10.88.0.2")])])
+        let target = try #require(IPv4Address("10.88.0.2"))
+        #expect(
+            rules.flows == [
+                .init(address: IPv4Address("10.96.0.20"), port: 53, target: target),
+                .init(address: nil, port: 30053, target: target),
+            ])
+    }
+
+    @Test func anotherFirewallThatDropsIsNamed() {
+        let listing = """
+            table ip filter {
+            \tchain FORWARD {
+            \t\ttype filter hook forward priority filter; policy drop;
+            \t}
+            \tchain INPUT {
+            \t\ttype filter hook input priority filter; policy drop;
+            \t}
+            }
+            table ip mangrove-services {
+            \tchain refuse-forwarded {
+            \t\ttype filter hook forward priority filter; policy accept;
+            \t}
+            }
+            """
+        #expect(RuleWatch.foreignDrops(listing) == ["table ip filter, chain FORWARD"])
     }
 
     @Test func opensNodePortsOnlyOfServicesThatHaveThem() throws {

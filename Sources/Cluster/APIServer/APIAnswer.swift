@@ -10,6 +10,8 @@ package struct APIAnswer: Sendable {
     package var body: Body
     /// What the connection becomes instead, where the listener can do that.
     package var upgrade: StreamUpgrade?
+    /// Who takes the bare connection over instead, where the listener can do that.
+    package var tunnel: (@Sendable (any RemoteConnection) async -> Void)?
 
     package init(response: HTTPResponse, body: Body) {
         self.response = response

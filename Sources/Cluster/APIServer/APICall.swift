@@ -13,6 +13,8 @@ struct APICall: Sendable {
     var namespace: String
     var name: String?
     var body: [UInt8]
+    /// Of a request that is handed on: what follows `proxy` in its path, as the client wrote it.
+    var proxyRest: String?
 
     var resource: Resource { served.resource }
     var strategy: any Strategy { served.strategy }

@@ -80,6 +80,11 @@ package final class APIListener: Sendable {
             await upgrade.serve(link)
             return await link.close()
         }
+        if let tunnel = answer.tunnel, channel.parent?.parent == nil {
+            let link = try await BareLink.take(channel)
+            await tunnel(link)
+            return await link.close()
+        }
         var head = answer.response
         switch answer.body {
         case .bytes(let bytes):

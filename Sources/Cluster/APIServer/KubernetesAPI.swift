@@ -108,8 +108,8 @@ package final class KubernetesAPI: Sendable {
             }
         }
         let call = APICall(
-            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body
-        )
+            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body,
+            proxyRest: path.proxyRest)
         try checkServing(call)
         return try await conclude(call, try await dispatch(call, subresource))
     }
@@ -133,6 +133,7 @@ package final class KubernetesAPI: Sendable {
         case (.eviction, _): return try await evict(call)
         case (.ephemeralcontainers, _): return try await podPart(.ephemeralContainers, call)
         case (.resize, _): return try await podPart(.resources, call)
+        case (.proxy, _): return try await proxy(call)
         }
     }
 

@@ -16,14 +16,6 @@ enum PodPart: Sendable {
         }
     }
 
-    /// What writers hear where the node does not act on the part.
-    var warning: String? {
-        switch self {
-        case .ephemeralContainers: nil
-        case .resources: "the new resources are stored, but the node of this platform does not resize running containers yet"
-        }
-    }
-
     /// The pod with this part, and nothing else, as wanted.
     func merged(_ old: Object, _ wanted: Object) -> Object {
         var new = old
@@ -74,12 +66,28 @@ enum PodPart: Sendable {
                     }
                 }
             }
+            if Self.qualityOfService(new) != Self.qualityOfService(old) {
+                return [.invalid("spec", new.spec, "Pod QOS Class may not change as a result of resizing")]
+            }
             var faults: [FieldFault] = isOther ? [.forbidden("spec", "only cpu and memory resources are mutable")] : []
             if PodPart.containers(wanted).count != PodPart.containers(old).count {
                 faults.append(.forbidden("spec.containers", "containers may not be added or removed on resize"))
             }
             return faults
         }
+    }
+
+    /// What requests and limits of cpu and memory make of the pod (upstream: helper/qos, ComputePodQOS).
+    private static func qualityOfService(_ pod: Object) -> String {
+        var (isBestEffort, isGuaranteed) = (true, true)
+        for container in containers(pod) {
+            for name in ["cpu", "memory"] {
+                let (limit, request) = (container["resources", "limits", name], container["resources", "requests", name])
+                if limit != nil || request != nil { isBestEffort = false }
+                if limit == nil || request != nil && request != limit { isGuaranteed = false }
+            }
+        }
+        return isBestEffort ? "BestEffort" : isGuaranteed ? "Guaranteed" : "Burstable"
     }
 
     private static func containers(_ pod: Object) -> [JSON] {
@@ -119,6 +127,6 @@ extension KubernetesAPI {
             tracking.account(for: &new, from: old, sent: nil)
             return settle(old, new, of: call.served)
         }
-        return try call.answer(with: changed.object, warnings: part.warning.map { [$0] } ?? [], api: self)
+        return try call.answer(with: changed.object, api: self)
     }
 }

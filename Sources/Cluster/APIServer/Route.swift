@@ -40,7 +40,13 @@ enum Route: Sendable, Hashable {
         case "openid" where parts == ["openid", "v1", "jwks"]: self = .issuerKeys
         case "mangrove.dev" where parts.dropFirst() == ["snapshot"]: self = .snapshot
         case "openapi": self = Route.openAPI(Array(parts.dropFirst()))
-        case "api": self = Route.api(Array(parts.dropFirst()))
+        case "api":
+            self = Route.api(Array(parts.dropFirst()))
+            if case .resource(var resource) = self, let count = resource.proxyDepth {
+                // `api` itself and what led to `proxy`; another server's path is not decoded here.
+                resource.proxyRest = Route.rest(of: path, after: count + 2)
+                self = .resource(resource)
+            }
         case "apis": self = Route.apis(Array(parts.dropFirst()))
         default: self = .unknown
         }
@@ -81,7 +87,18 @@ enum Route: Sendable, Hashable {
         path.plural = rest.popFirst() ?? ""
         path.name = rest.popFirst()
         path.subresource = rest.popFirst()
+        if path.subresource == "proxy", group.isEmpty {
+            path.proxyDepth = parts.count - rest.count
+            return .resource(path)
+        }
         return rest.isEmpty ? .resource(path) : .unknown
+    }
+
+    /// What follows so many segments, with its leading slash.
+    private static func rest(of path: Substring, after count: Int) -> String {
+        var rest = path
+        for _ in 0..<count { rest = rest.drop { $0 == "/" }.drop { $0 != "/" } }
+        return String(rest)
     }
 }
 
@@ -94,6 +111,9 @@ struct ResourcePath: Sendable, Hashable {
     var plural = ""
     var name: String?
     var subresource: String?
+    /// Of a path through `proxy`: how many segments lead to it after the version, and what follows.
+    fileprivate var proxyDepth: Int?
+    var proxyRest: String?
 
     init(group: String, version: String) {
         self.group = group

@@ -6,7 +6,7 @@ import Objects
 /// The subresources that this server knows how to serve.
 enum ServedSubresource: String, Sendable, CaseIterable {
     case status, scale, binding, log, finalize, exec, attach, portforward, token, approval,
-        eviction, ephemeralcontainers, resize
+        eviction, ephemeralcontainers, resize, proxy
 }
 
 /// One served resource with its strategy.

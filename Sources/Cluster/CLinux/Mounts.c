@@ -10,6 +10,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,16 +43,68 @@ int umount2(const char *target, int flags);
 #define AT_RECURSIVE 0x8000
 #endif
 
-static int open_tree_clone(const char *path, int read_only) {
-    int tree = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | AT_RECURSIVE | O_CLOEXEC);
-    if (tree < 0 || !read_only) return tree;
-    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+static int open_tree_clone_at(int directory, const char *path, int read_only, int follows_host) {
+    int tree = (int)syscall(SYS_open_tree, directory, path,
+                            OPEN_TREE_CLONE | AT_RECURSIVE | O_CLOEXEC | (*path ? 0 : AT_EMPTY_PATH));
+    if (tree < 0) return tree;
+    struct mount_attr attributes = {
+        .attr_set = read_only ? MOUNT_ATTR_RDONLY : 0, .propagation = follows_host ? 0 : MS_PRIVATE};
     if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) < 0) {
         int error = errno;
         close(tree);
         errno = error;
         return -1;
     }
+    return tree;
+}
+
+static int open_tree_clone(const char *path, int read_only) { return open_tree_clone_at(AT_FDCWD, path, read_only, 0); }
+
+static int open_inside(int directory, const char *path) {
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    return (int)syscall(SYS_openat2, directory, path, &how, sizeof how);
+}
+
+/// What is at a path inside a directory, and cannot be anywhere else; directories that are missing are made.
+static int open_below(const char *directory, const char *below) {
+    char part[PATH_MAX];
+    size_t length = strlen(below);
+    if (length >= sizeof part) return -ENAMETOOLONG;
+    int top = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (top < 0) return -errno;
+    int place = open_inside(top, below);
+    if (place < 0 && errno == ENOENT) {
+        memcpy(part, below, length + 1);
+        int parent = fcntl(top, F_DUPFD_CLOEXEC, 0);
+        char *rest = NULL;
+        for (char *name = strtok_r(part, "/", &rest); name && parent >= 0; name = strtok_r(NULL, "/", &rest)) {
+            // Every step begins where the last one ended, so that no link can lead out meanwhile.
+            int made = mkdirat(parent, name, 0777) == 0;
+            int next = open_inside(parent, name);
+            if (made && next >= 0) (void)!fchmodat(parent, name, 0777, 0);
+            int error = errno;
+            close(parent);
+            parent = next;
+            errno = error;
+        }
+        place = parent;
+    }
+    int error = errno;
+    close(top);
+    return place < 0 ? -error : place;
+}
+
+static int open_bind(const struct bind *bind) {
+    if (!*bind->below) return open_tree_clone_at(AT_FDCWD, bind->source, bind->read_only, bind->follows_host);
+    int place = open_below(bind->source, bind->below);
+    if (place < 0) {
+        errno = -place;
+        return -1;
+    }
+    int tree = open_tree_clone_at(place, "", bind->read_only, bind->follows_host);
+    int error = errno;
+    close(place);
+    errno = error;
     return tree;
 }
 
@@ -213,17 +266,17 @@ static int make_read_only(const clinux_spec *spec) {
 
 int clinux_build_root(const clinux_spec *spec, const char **step) {
     int result;
-    *step = "mount propagation";
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -errno;
-
+    // Before the propagation is cut: what is opened here may go on following the host.
     for (size_t i = 0; i < spec->bind_count; i++) {
         struct bind *bind = &spec->binds[i];
         struct stat status;
         *step = bind->source;
-        bind->tree = open_tree_clone(bind->source, bind->read_only);
+        bind->tree = open_bind(bind);
         if (bind->tree < 0 || fstat(bind->tree, &status) < 0) return -errno;
         bind->is_directory = S_ISDIR(status.st_mode);
     }
+    *step = "mount propagation";
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return -errno;
     struct device devices[MOST_DEVICES];
     int device_count = open_devices(spec->all_devices, devices);
 

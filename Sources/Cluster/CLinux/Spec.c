@@ -41,6 +41,7 @@ void clinux_spec_free(clinux_spec *spec) {
     release(&spec->cgroups);
     for (size_t i = 0; i < spec->bind_count; i++) {
         free(spec->binds[i].source);
+        free(spec->binds[i].below);
         free(spec->binds[i].target);
     }
     for (size_t i = 0; i < spec->layer_count; i++) {
@@ -104,9 +105,11 @@ void clinux_spec_overlay(clinux_spec *spec, const char *path, const char *upper,
     spec->layers[spec->layer_count++] = (struct layer){copied(path), copied(upper), copied(work), -1};
 }
 
-void clinux_spec_bind(clinux_spec *spec, const char *source, const char *target, int read_only) {
+void clinux_spec_bind(
+    clinux_spec *spec, const char *source, const char *below, const char *target, int read_only, int follows_host) {
     spec->binds = grown(spec->binds, spec->bind_count, sizeof(struct bind));
-    spec->binds[spec->bind_count++] = (struct bind){copied(source), copied(target), read_only, -1, 0};
+    spec->binds[spec->bind_count++]
+        = (struct bind){copied(source), copied(below), copied(target), read_only, follows_host, -1, 0};
 }
 
 void clinux_spec_descriptors(clinux_spec *spec, int input, int output, int error, int report) {

@@ -10,8 +10,8 @@ struct list {
 };
 
 struct bind {
-    char *source, *target;
-    int read_only;
+    char *source, *below, *target;
+    int read_only, follows_host;
     // Filled when the mount is carried out.
     int tree, is_directory;
 };

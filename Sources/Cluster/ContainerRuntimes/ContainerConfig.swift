@@ -5,13 +5,22 @@ package struct ContainerConfig: Sendable, Hashable {
     /// A file or directory of the host shown in the container.
     package struct Mount: Sendable, Hashable {
         package var hostPath: String
+        /// What is shown is at this path inside `hostPath`, as the sandbox sees it, and cannot be anywhere else; a directory
+        /// is made where nothing is. Empty shows `hostPath` itself.
+        package var below: String
         package var containerPath: String
         package var readOnly: Bool
+        /// Mounts that the host makes in it later are seen too.
+        package var followsHost: Bool
 
-        package init(hostPath: String, containerPath: String, readOnly: Bool = false) {
+        package init(
+            hostPath: String, below: String = "", containerPath: String, readOnly: Bool = false, followsHost: Bool = false
+        ) {
             self.hostPath = hostPath
+            self.below = below
             self.containerPath = containerPath
             self.readOnly = readOnly
+            self.followsHost = followsHost
         }
     }
 

@@ -26,6 +26,9 @@ package protocol ContainerRuntime: Sendable {
     func stopContainer(_ id: String, timeout: Duration) async throws(Problem)
     /// Removes a container, killing it first if it runs.
     func removeContainer(_ id: String) async throws(Problem)
+    /// Keeps a running container to these limits from now on; what is nil is as much as there is. Throws when the kernel
+    /// does not take them, for instance a memory limit below what is in use; then some may have changed.
+    func updateContainer(_ id: String, _ resources: ContainerConfig.Resources) async throws(Problem)
     /// Every container of every sandbox.
     func containers() async throws(Problem) -> [ContainerStatus]
 

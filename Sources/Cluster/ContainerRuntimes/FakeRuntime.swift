@@ -29,6 +29,7 @@ package final class FakeRuntime: ContainerRuntime {
     // MARK: The test's side
 
     /// What was called, in order: `runSandbox uid`, `createContainer uid name`, `startContainer uid name`,
+    /// `updateContainer uid name`,
     /// `stopContainer uid name`, `removeContainer uid name`, `stopSandbox uid`, `removeSandbox uid`,
     /// `execute uid name word word`.
     package var calls: [String] { state.withLock { $0.calls } }
@@ -127,6 +128,11 @@ package final class FakeRuntime: ContainerRuntime {
         try record("stopContainer \(label(id))")
         let stubborn = state.withLock { $0.stubborn.contains($0.containers[id]?.name ?? "") }
         finish(id, code: stubborn || timeout <= .zero ? 137 : 143)
+    }
+
+    package func updateContainer(_ id: String, _ resources: ContainerConfig.Resources) async throws(Problem) {
+        try record("updateContainer \(label(id))")
+        state.withLock { $0.configs[id]?.resources = resources }
     }
 
     package func removeContainer(_ id: String) async throws(Problem) {

@@ -78,7 +78,7 @@ struct ContainerPreparation: Sendable {
             supplementalGroups: ((shared?["supplementalGroups"]?.array ?? []) + [shared?["fsGroup"] ?? .null]).compactMap {
                 $0.integer.map { UInt32(clamping: $0) }
             },
-            privileged: own?["privileged"]?.bool ?? false, resources: try resources(container))
+            privileged: own?["privileged"]?.bool ?? false, resources: try Self.amounts(of: container.tree["resources"]))
         config.hasInput = container.tree["stdin"]?.bool ?? false
         config.inputEndsOnce = container.tree["stdinOnce"]?.bool ?? false
         config.processes = processes(target: target)
@@ -111,15 +111,19 @@ struct ContainerPreparation: Sendable {
         var mounts: [ContainerConfig.Mount] = []
         for mount in container.tree["volumeMounts"]?.array ?? [] {
             let name = mount["name"]?.string ?? ""
-            guard var path = volumes.hostPaths[name] else {
+            guard let path = volumes.hostPaths[name] else {
                 throw StartFailure(PodSources.failureReason, "volume \"\(name)\" is not in the pod")
             }
             let below = mount["subPath"]?.string ?? mount["subPathExpr"]?.string.map(environment.expand) ?? ""
-            if !below.isEmpty { path = try subPath(below, in: path, isInMemory: volumes.inMemory.contains { $0.path == path }) }
+            // That no link leads out is seen to where the mount is made.
+            guard !below.hasPrefix("/"), !below.split(separator: "/").contains("..") else {
+                throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
+            }
             mounts.append(
                 .init(
-                    hostPath: path, containerPath: mount["mountPath"]?.string ?? "",
-                    readOnly: mount["readOnly"]?.bool ?? false || volumes.readOnly.contains(name)))
+                    hostPath: path, below: below, containerPath: mount["mountPath"]?.string ?? "",
+                    readOnly: mount["readOnly"]?.bool ?? false || volumes.readOnly.contains(name),
+                    followsHost: try followsHost(mount, path)))
         }
         if !specification.isOnHostNetwork, !mounts.contains(where: { $0.containerPath == "/etc/hosts" }) {
             mounts.append(.init(hostPath: paths.hosts, containerPath: "/etc/hosts"))
@@ -141,34 +145,32 @@ struct ContainerPreparation: Sendable {
         return .init(hostPath: path, containerPath: container.tree["terminationMessagePath"]?.string ?? "/dev/termination-log")
     }
 
-    /// A place below a volume, made when it is missing. No link may lead out of the volume.
-    private func subPath(_ below: String, in volume: String, isInMemory: Bool) throws(StartFailure) -> String {
-        guard !below.hasPrefix("/"), !below.split(separator: "/").contains("..") else {
-            throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
+    /// Whether mounts of the host are to arrive in the container later (`mountPropagation`).
+    private func followsHost(_ mount: JSON, _ path: String) throws(StartFailure) -> Bool {
+        switch mount["mountPropagation"]?.string ?? "None" {
+        case "None": return false
+        case "HostToContainer":
+            guard MountPropagation.reaches(path, mountInfo: Files.text("/proc/self/mountinfo") ?? "") else {
+                throw StartFailure(
+                    "CreateContainerError",
+                    "path \"\(path)\" is on a mount of this machine that is not shared (mount --make-rshared /), so that "
+                        + "nothing can arrive from it: mountPropagation HostToContainer cannot be had")
+            }
+            return true
+        case let other:
+            throw StartFailure(
+                "CreateContainerError", "mountPropagation \(other) is not supported: what containers mount stays theirs")
         }
-        // Of a volume in memory only the sandbox sees what is in it.
-        guard !isInMemory else {
-            throw StartFailure(PodSources.failureReason, "subPath of an emptyDir in memory is not supported")
-        }
-        let path = volume + "/" + below
-        do throws(Problem) {
-            if !Files.exists(path) { try Files.makeDirectory(path, mode: 0o777) }
-        } catch {
-            throw StartFailure("FailedMount", error.message)
-        }
-        guard let real = Files.real(path), let root = Files.real(volume), real == root || real.hasPrefix(root + "/") else {
-            throw StartFailure(PodSources.failureReason, "subPath \(below) leads out of the volume")
-        }
-        return real
     }
 
-    private func resources(_ container: ContainerSpecification) throws(StartFailure) -> ContainerConfig.Resources {
+    /// A container's `resources` as the runtime takes them.
+    static func amounts(of tree: JSON?) throws(StartFailure) -> ContainerConfig.Resources {
         var resources = ContainerConfig.Resources()
-        let limits = container.tree["resources", "limits"]
+        let limits = tree?["limits"]
         do {
             if let text = limits?["cpu"]?.text { resources.cpuLimitMillicores = Int(try quantity(text).milliValue) }
             if let text = limits?["memory"]?.text { resources.memoryLimitBytes = try quantity(text).value }
-            let request = container.tree["resources", "requests", "cpu"] ?? limits?["cpu"]
+            let request = tree?["requests", "cpu"] ?? limits?["cpu"]
             if let text = request?.text { resources.cpuRequestMillicores = Int(try quantity(text).milliValue) }
         } catch {
             throw StartFailure(PodSources.failureReason, "resources.limits: \(error)")
@@ -176,7 +178,7 @@ struct ContainerPreparation: Sendable {
         return resources
     }
 
-    private func quantity(_ text: String) throws -> Quantity {
+    private static func quantity(_ text: String) throws -> Quantity {
         try Quantity(parsing: text.hasPrefix("\"") ? String(text.dropFirst().dropLast()) : text)
     }
 

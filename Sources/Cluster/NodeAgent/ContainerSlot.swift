@@ -9,13 +9,22 @@ struct ContainerSlot: Sendable {
         case none
         case starting
         case stopping
+        case resizing
     }
 
-    let specification: ContainerSpecification
+    /// Its resources are those that the container was granted, whatever the API asks for by now.
+    var specification: ContainerSpecification
     /// The newest run.
     var current: ContainerRecord?
     /// The run before it.
     var previous: ContainerRecord?
+    /// When the newest run ended, on the clock that is waited by.
+    var endedAt: Timestamp?
+    /// The resources that the newest run is kept to; nil when it was never started from here.
+    var applied: ContainerResources?
+    var appliedTree: JSON?
+    /// Why the kernel did not take what was granted.
+    var resizeFailure: String?
     var work = Work.none
     /// Why the last try to make a run failed, until one succeeds.
     var failure: StartFailure?
@@ -77,6 +86,11 @@ struct ContainerSlot: Sendable {
         }
         if sorted.count > 1, sorted[sorted.count - 2].phase == .ended { previous = sorted[sorted.count - 2] }
         if current?.id != newest.id { mustRunAgain = false }
+        if newest.phase != .ended {
+            endedAt = nil
+        } else if current?.id != newest.id || current?.phase != .ended || endedAt == nil {
+            endedAt = min(newest.finishedAt ?? now, now)
+        }
         let isNewRun = current?.id != newest.id || current?.phase != .running
         current = newest
         if newest.phase != .running {
@@ -90,7 +104,7 @@ struct ContainerSlot: Sendable {
     private mutating func startProbes(at now: Timestamp) {
         guard let current else { return }
         let isSeeded = seed?.id == current.id
-        let startedAt = current.startedAt ?? now
+        let startedAt = min(current.startedAt ?? now, now)
         probes = [:]
         for (kind, specification) in specification.probes {
             var outcome: ProbeMachine.Outcome?

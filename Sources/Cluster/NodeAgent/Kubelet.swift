@@ -40,15 +40,15 @@ package final class Kubelet: Sendable {
     ) {
         let recorder = EventRecorder(
             client: client, component: "kubelet", host: configuration.nodeName, clock: clock, logger: logger)
+        informer = Informer(
+            client: client, resource: .pods, selection: Selection(fields: "spec.nodeName=\(configuration.nodeName)"),
+            logger: logger)
         node = NodeSurroundings(
             configuration: configuration, client: client, runtime: runtime, network: network, withdrawn: withdrawn,
             prober: Prober(runtime: runtime), recorder: recorder, view: RuntimeView(
                 runtime: runtime, messages: TerminationMessages(podsDirectory: configuration.podsDirectory), logger: logger),
-            tokens: TokenSource(clock: clock), clock: clock, logger: logger)
+            pods: informer, tokens: TokenSource(clock: clock), clock: clock, logger: logger)
         upkeep = VolumeUpkeep(node: node)
-        informer = Informer(
-            client: client, resource: .pods, selection: Selection(fields: "spec.nodeName=\(configuration.nodeName)"),
-            logger: logger)
         registration = NodeRegistration(configuration: configuration, client: client, clock: clock, logger: logger)
         informer.onChange { [weak self] change in self?.podChanged(change) }
     }
@@ -64,6 +64,7 @@ package final class Kubelet: Sendable {
             group.addTask { await self.registration.run() }
             group.addTask { await self.informer.run() }
             group.addTask { await self.upkeep.run(pods: self.informer) }
+            group.addTask { await self.watchVolumes() }
             group.addTask { await self.removeOrphans() }
             group.addTask { await self.runWorkers() }
         }
@@ -148,6 +149,18 @@ package final class Kubelet: Sendable {
                 await signal.wait()
             }
             group.cancelAll()
+        }
+    }
+
+    /// Ends pods whose volumes have outgrown their limits, until cancelled.
+    private func watchVolumes() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: VolumeLimits.period)
+            for pod in informer.list() where pod.status["phase"]?.string == "Running" && !pod.isTerminating {
+                let limits = VolumeLimits(of: pod, paths: PodPaths(node.configuration, pod: pod))
+                guard let message = await limits.excess() else { continue }
+                state.withLock { $0.entries[pod.uid]?.worker }?.inbox.post { $0.results.append(.evicted(message: message)) }
+            }
         }
     }
 

@@ -49,6 +49,10 @@ struct PodPaths: Sendable {
         root = "\(configuration.podsDirectory)/\(uid)"
     }
 
+    init(_ configuration: NodeConfiguration, pod: Object) {
+        self.init(configuration, namespace: pod.namespace, name: pod.name, uid: pod.uid)
+    }
+
     var hosts: String { root + "/etc-hosts" }
     func volume(_ name: String) -> String { "\(root)/volumes/\(name)" }
 }

@@ -13,6 +13,10 @@ package enum PodAction: Sendable, Hashable {
     case stopContainer(name: String, id: String, grace: Duration)
     /// Forget a run that two later ones have followed. No answer.
     case removeContainer(id: String)
+    /// Find out whether the node has room for these containers, as the spec has them: `resizeJudged`.
+    case judgeResize(containers: [JSON])
+    /// Keep a running container to these resources: `containerResized`.
+    case resizeContainer(name: String, id: String, resources: JSON)
     /// Ask a probe once: `probed`.
     case probe(container: String, id: String, kind: ProbeKind)
     /// Wait until the service proxy sends nothing to this address any more: `proxyWithdrew`.

@@ -23,6 +23,7 @@ extension PodMachine {
         var deadlines: [Timestamp] = []
         if case .failed(_, let retryAt) = sandbox, ending == nil { deadlines.append(retryAt) }
         if let end = activeUntil, ending == nil { deadlines.append(end) }
+        if let retryAt = resize.retryAt, ending == nil { deadlines.append(retryAt) }
         if let ending {
             if ending.stage == .withdrawing { deadlines.append(ending.deadline) }
             if ending.stage != .over, let retryAt { deadlines.append(retryAt) }
@@ -66,6 +67,7 @@ extension PodMachine {
         case .failed(_, let retryAt) where retryAt <= now:
             startSandbox(&actions)
         case .ready:
+            decideResize(at: now, &actions)
             decideContainers(at: now, &actions)
         case .starting, .failed, .removing, .removed:
             break
@@ -73,7 +75,7 @@ extension PodMachine {
     }
 
     /// When the pod's time is over.
-    private var activeUntil: Timestamp? { specification.activeDeadlineSeconds.map { startTime + .seconds($0) } }
+    private var activeUntil: Timestamp? { specification.activeDeadlineSeconds.map { activeSince + .seconds($0) } }
 
     private mutating func startSandbox(_ actions: inout [PodAction]) {
         let isAdopted = observedSandbox == .ready
@@ -124,7 +126,7 @@ extension PodMachine {
         guard slot.work == .none else { return }
         if slot.failure != nil, let retryAt = slot.retryAt, retryAt > now { return }
         if slot.hasEnded, !slot.mustRunAgain, let record = slot.current {
-            let allowed = slots[index].backoff.restartAllowed(endedAt: record.finishedAt ?? now)
+            let allowed = slots[index].backoff.restartAllowed(endedAt: slot.endedAt ?? record.finishedAt ?? now)
             if allowed > now {
                 if !slot.isBackingOff {
                     slots[index].isBackingOff = true
@@ -141,6 +143,8 @@ extension PodMachine {
         slots[index].isBackingOff = false
         slots[index].retryAt = nil
         slots[index].work = .starting
+        slots[index].applied = slot.allocated
+        slots[index].appliedTree = slot.specification.tree["resources"]
         let replaced = slot.current?.phase == .created ? slot.current?.id : nil
         actions.append(.startContainer(name: slot.name, attempt: slot.nextAttempt, replacing: replaced))
         if let previous = slot.previous, !previous.id.isEmpty { actions.append(.removeContainer(id: previous.id)) }
@@ -157,7 +161,7 @@ extension PodMachine {
     }
 
     private func mayRunAgain(_ slot: ContainerSlot) -> Bool {
-        guard slot.hasEnded else { return true }
+        guard slot.hasEnded, !slot.mustRunAgain else { return true }
         switch specification.restartPolicy {
         case .always: return true
         case .onFailure: return slot.current?.exitCode != 0

@@ -18,6 +18,8 @@ struct NodeSurroundings: Sendable {
     let prober: Prober
     let recorder: EventRecorder
     let view: RuntimeView
+    /// The pods of this node.
+    let pods: Informer
     let tokens: TokenSource
     let clock: WallClock
     let logger: Logger
@@ -232,6 +234,26 @@ struct PodDeeds: Sendable {
         case .check(let check):
             return await node.prober.ask(check, address: address, id: id, timeout: limit)
         }
+    }
+
+    func judgeResize(_ containers: [JSON]) -> PodResult {
+        let room = ResizeRoom(
+            processors: Int64(NodeSize.processors) * 1000,
+            memoryBytes: max(0, NodeSize.memoryBytes - NodeDescription.leastFreeMemoryBytes),
+            others: node.pods.list().filter { $0.uid != specification.uid })
+        return .resizeJudged(containers, room.verdict(on: containers))
+    }
+
+    func resizeContainer(_ name: String, id: String, to resources: JSON) async -> PodResult {
+        var failure: String?
+        do {
+            try await node.runtime.updateContainer(id, ContainerPreparation.amounts(of: resources))
+        } catch let caught as StartFailure {
+            failure = caught.message
+        } catch {
+            failure = (error as? Problem)?.message ?? "\(error)"
+        }
+        return .containerResized(name, to: resources, failure: failure)
     }
 
     func removeContainer(id: String) async {

@@ -1,5 +1,6 @@
 // Where a pod's worker finds what happened to its pod; newer sights replace older ones, so it cannot overflow.
 
+import Formats
 import Objects
 import Reconciling
 import Synchronization
@@ -9,6 +10,9 @@ enum PodResult: Sendable {
     case sandboxStarted(Result<String, StartFailure>)
     case containerStarted(String, failure: StartFailure?)
     case containerStopped(String)
+    case resizeJudged([JSON], ResizeVerdict)
+    case containerResized(String, to: JSON, failure: String?)
+    case evicted(message: String)
     case probed(container: String, id: String, kind: ProbeKind, ProbeResult)
     case proxyWithdrew
     case sandboxRemoved(failure: Problem?)

@@ -45,7 +45,7 @@ package struct PodMachine: Sendable {
         var isDeleting = false
     }
 
-    package private(set) var specification: PodSpecification
+    package internal(set) var specification: PodSpecification
     package internal(set) var pod: Object
     var slots: [ContainerSlot]
     var sandbox = Sandbox.absent
@@ -60,6 +60,9 @@ package struct PodMachine: Sendable {
     var events: [PodEvent] = []
     var hasReportedImages = false
     let startTime: Timestamp
+    /// The same on the clock that is waited by, which does not jump.
+    var activeSince: Timestamp
+    var resize = PodResize()
     /// The pod has failed as a whole, whatever its containers did.
     var podFailure: StartFailure?
     /// The conditions as last rendered; they keep the times of their changes.
@@ -70,6 +73,7 @@ package struct PodMachine: Sendable {
     static let sandboxRetrySeconds = 5
     static let configurationRetrySeconds = 5
     static let deadlineReason = "DeadlineExceeded"
+    static let evictedReason = "Evicted"
     static let withdrawnCondition = "mangrove.dev/Withdrawn"
 
     package init(_ pod: Object, at now: Timestamp) {
@@ -78,18 +82,21 @@ package struct PodMachine: Sendable {
         let statuses =
             (pod.status["initContainerStatuses"]?.array ?? []) + (pod.status["containerStatuses"]?.array ?? [])
             + (pod.status["ephemeralContainerStatuses"]?.array ?? [])
-        slots = specification.containers.map { container in
+        slots = []
+        for container in specification.containers {
             var slot = ContainerSlot(container)
             if let status = statuses.first(where: { $0["name"]?.string == container.name }),
                 let record = ContainerRecord(status: status)
             {
                 slot.current = record
                 slot.seed = (record.id, status["started"]?.bool ?? false, status["ready"]?.bool ?? false)
+                if let granted = slot.adopt(resourcesOf: status) { specification.allocate(granted, to: slot.name) }
             }
-            return slot
+            slots.append(slot)
         }
         address = pod.status["podIP"]?.string
         startTime = pod.status["startTime"]?.string.flatMap { Timestamp(rfc3339: $0) } ?? now
+        activeSince = min(startTime, now)
         let phase = pod.status["phase"]?.string
         if phase == "Failed", let reason = pod.status["reason"]?.string, !reason.isEmpty {
             podFailure = StartFailure(reason, pod.status["message"]?.string ?? "")
@@ -161,6 +168,14 @@ package struct PodMachine: Sendable {
             sandbox = .failed(failure, retryAt: now + .seconds(Self.sandboxRetrySeconds))
             report(PodEvent(warning: true, failure.reason, failure.message))
         }
+    }
+
+    /// The pod uses more of the node than it may; it ends at once and for good.
+    package mutating func evicted(message: String, at now: Timestamp) {
+        guard ending == nil else { return }
+        podFailure = StartFailure(Self.evictedReason, message)
+        report(PodEvent(warning: true, Self.evictedReason, message))
+        ending = Ending(cause: .finished, stage: .stopping, deadline: now)
     }
 
     /// A container was started (its record comes by `observed`), or could not be made.

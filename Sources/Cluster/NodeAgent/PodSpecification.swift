@@ -25,8 +25,8 @@ package struct ContainerSpecification: Sendable, Hashable {
     package let name: String
     package let image: String
     package let role: Role
-    /// The container as the API has it.
-    package let tree: JSON
+    /// The container as the API has it, with the resources that it was granted.
+    package private(set) var tree: JSON
     package let probes: [ProbeKind: ProbeSpecification]
     /// `spec.containers{web}`: where events about it point.
     package var fieldPath: String {
@@ -56,9 +56,13 @@ package struct ContainerSpecification: Sendable, Hashable {
         }
         self.probes = probes
     }
+
+    /// The container has these resources from now on.
+    mutating func allocate(_ resources: JSON) { tree["resources"] = resources }
 }
 
-/// A pod's spec and identity; as far as the machine reads them, only ephemeral containers and the deadline ever change.
+/// A pod's spec and identity; as far as the machine reads them, only ephemeral containers, the deadline and the resources
+/// that were granted ever change.
 package struct PodSpecification: Sendable {
     package let key: ObjectKey
     package let uid: String
@@ -96,6 +100,10 @@ package struct PodSpecification: Sendable {
             .filter { !known.contains($0.name) }
         containers += fresh
         return fresh
+    }
+
+    mutating func allocate(_ resources: JSON, to name: String) {
+        for index in containers.indices where containers[index].name == name { containers[index].allocate(resources) }
     }
 
     /// Images that no runtime of this program can run; empty when the pod can be started.

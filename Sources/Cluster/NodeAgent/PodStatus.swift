@@ -8,7 +8,11 @@ extension PodMachine {
     package mutating func refreshStatus(hostAddress: String, at now: Timestamp) -> JSON {
         var status: JSON = ["phase": .string(phase)]
         updateConditions(at: now)
-        status["conditions"] = .array(conditions.map { $0.patch(over: pod.condition($0.type)) })
+        let kept = Set(conditions.map(\.type))
+        let removed = ["PodResizePending", "PodResizeInProgress"].filter { !kept.contains($0) && pod.condition($0) != nil }
+        status["conditions"] = .array(
+            conditions.map { $0.patch(over: pod.condition($0.type)) }
+                + removed.map { ["$patch": "delete", "type": .string($0)] })
         status["hostIP"] = .string(hostAddress)
         status["hostIPs"] = [["ip": .string(hostAddress)]]
         if let shown = specification.isOnHostNetwork ? (sandbox == .ready ? hostAddress : address) : address {
@@ -90,6 +94,12 @@ extension PodMachine {
             fresh.append(PodCondition("ContainersReady", true, at: now))
         }
         fresh.append(PodCondition("PodScheduled", true, at: now))
+        fresh += resizeConditions(at: now)
+        if let podFailure, podFailure.reason == Self.evictedReason {
+            fresh.append(
+                PodCondition(
+                    "DisruptionTarget", true, reason: "TerminationByKubelet", message: podFailure.message, at: now))
+        }
         for index in fresh.indices {
             if let old = conditions.first(where: { $0.type == fresh[index].type }), old.isTrue == fresh[index].isTrue {
                 fresh[index].lastTransitionTime = old.lastTransitionTime
@@ -112,6 +122,7 @@ extension PodMachine {
             status["imageID"] = .string(slot.specification.image)
         }
         status["started"] = .bool(slot.isStarted)
+        if slot.isRunning { slot.addResources(to: &status) }
         return status
     }
 

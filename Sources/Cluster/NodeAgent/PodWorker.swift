@@ -28,10 +28,16 @@ final class PodWorker: Sendable {
             var writing = StatusWriting()
             var isNodeStopping = false
             var deadline: Timestamp?
+            var watch = ClockWatch()
+            let began = ContinuousClock.now
             while !Task.isCancelled {
                 let letters = await inbox.take(until: instant(of: [deadline, writing.retryAt]))
                 if Task.isCancelled { break }
                 let now = node.clock.now()
+                if let step = watch.looked(wall: now, steady: ContinuousClock.now - began) {
+                    machine.clockMoved(by: step)
+                    writing.clockMoved(by: step)
+                }
                 isNodeStopping = isNodeStopping || letters.isNodeStopping
                 tell(&machine, letters, now)
                 let deeds = PodDeeds(node, machine.specification)
@@ -68,6 +74,10 @@ final class PodWorker: Sendable {
             case .sandboxStarted(let result): machine.sandboxStarted(result, at: now)
             case .containerStarted(let name, let failure): machine.containerStarted(name, failure: failure, at: now)
             case .containerStopped(let name): machine.containerStopped(name, at: now)
+            case .resizeJudged(let containers, let verdict): machine.resizeJudged(containers, verdict, at: now)
+            case .containerResized(let name, let resources, let failure):
+                machine.containerResized(name, to: resources, failure: failure, at: now)
+            case .evicted(let message): machine.evicted(message: message, at: now)
             case .probed(let container, let id, let kind, let result):
                 machine.probed(container: container, id: id, kind: kind, result, at: now)
             case .proxyWithdrew: machine.proxyWithdrew()
@@ -94,6 +104,10 @@ final class PodWorker: Sendable {
             }
         case .stopContainer(let name, let id, let grace):
             group.addTask { await self.post(deeds.stopContainer(pod, name, id: id, grace: grace, address: address)) }
+        case .judgeResize(let containers):
+            post(deeds.judgeResize(containers))
+        case .resizeContainer(let name, let id, let resources):
+            group.addTask { await self.post(deeds.resizeContainer(name, id: id, to: resources)) }
         case .removeContainer(let id):
             group.addTask { await deeds.removeContainer(id: id) }
         case .probe(let name, let id, let kind):
@@ -139,6 +153,9 @@ struct StatusWriting: Sendable {
         underWay = wanted
         return wanted
     }
+
+    /// The time of day was moved; what is waited for moves along.
+    mutating func clockMoved(by step: Duration) { retryAt = retryAt.map { $0 + step } }
 
     /// The write under way came to its end. A pod that is not there any more needs no status.
     mutating func written(_ failure: Problem?, at now: Timestamp) {

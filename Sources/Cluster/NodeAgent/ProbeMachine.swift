@@ -42,6 +42,9 @@ package struct ProbeMachine: Sendable {
         return true
     }
 
+    /// The time of day was moved; the next question comes when it would have come.
+    package mutating func clockMoved(by step: Duration) { dueAt = dueAt + step }
+
     /// The open question was answered. Says whether the outcome was decided anew by this answer, changed or not.
     package mutating func answered(_ result: ProbeResult) -> Bool {
         isAsking = false

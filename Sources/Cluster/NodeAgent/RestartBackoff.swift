@@ -21,6 +21,9 @@ package struct RestartBackoff: Sendable, Hashable {
         return endedAt + delay
     }
 
+    /// The time of day was moved; what was a span stays one.
+    package mutating func clockMoved(by step: Duration) { lastRestartAt = lastRestartAt.map { $0 + step } }
+
     package mutating func restarted(at now: Timestamp) {
         delay = delay == .zero ? Self.initial : min(delay * 2, Self.limit)
         lastRestartAt = now

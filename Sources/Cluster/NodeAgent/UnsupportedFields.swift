@@ -29,8 +29,8 @@ enum UnsupportedFields {
         where container["securityContext", field] != nil {
             names.append(prefix + "securityContext." + field)
         }
-        for mount in container["volumeMounts"]?.array ?? [] {
-            if let mode = mount["mountPropagation"]?.string, mode != "None" { names.append(prefix + "mountPropagation") }
+        for kind in ["limits", "requests"] where container["resources", kind, "ephemeral-storage"] != nil {
+            names.append(prefix + "resources.\(kind).ephemeral-storage")
         }
         return names
     }

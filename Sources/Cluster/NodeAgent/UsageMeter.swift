@@ -8,7 +8,8 @@ import Objects
 import Reconciling
 import Synchronization
 
-/// The shell of `UsageMachine`: reads the runtime's containers and `/proc`. Holds the newest report only.
+/// The shell of `UsageMachine`: asks the runtime what its containers use, and the kernel about the machine. Holds the newest
+/// report only.
 package final class UsageMeter: Sendable {
     /// Between two looks; also the window of the averages.
     package static let period = Duration.seconds(10)
@@ -45,15 +46,13 @@ package final class UsageMeter: Sendable {
 
     /// Measures until cancelled.
     package func run() async throws {
-        var machine = UsageMachine(
-            ticksPerSecond: Int64(sysconf(Int32(_SC_CLK_TCK))), pageBytes: Int64(sysconf(Int32(_SC_PAGESIZE))))
+        var machine = UsageMachine()
         let began = ContinuousClock.now
         while true {
             do {
                 let containers = try await containers()
                 let report = machine.looked(
-                    containers: containers, processes: Self.processes(), machine: Self.machine(),
-                    time: ContinuousClock.now - began)
+                    containers: containers, machine: Self.machine(), time: ContinuousClock.now - began)
                 if let report { publish(report) }
             } catch {
                 logger.warning("cannot measure what containers use", metadata: ["error": "\(error)"])
@@ -82,24 +81,12 @@ package final class UsageMeter: Sendable {
         for sandbox in try await runtime.sandboxes() {
             pods[sandbox.id] = ObjectKey(namespace: sandbox.namespace, name: sandbox.name)
         }
-        return try await runtime.containers().compactMap { container in
-            guard container.state == .running, container.pid > 0, let pod = pods[container.sandboxID] else {
-                return nil
+        return await runtime.use().compactMap { use in
+            pods[use.sandboxID].map {
+                .init(
+                    id: use.id, pod: $0, name: use.name, cpuNanoseconds: use.cpuNanoseconds, memoryBytes: use.workingSetBytes)
             }
-            return .init(id: container.id, pod: pod, name: container.name, pid: container.pid)
         }
-    }
-
-    private static func processes() -> [Int32: ProcessSample] {
-        var processes: [Int32: ProcessSample] = [:]
-        for name in Files.names(in: "/proc") {
-            // A process may end between the listing and the reading.
-            guard let pid = Int32(name), let stat = Files.text("/proc/\(name)/stat"),
-                let statm = Files.text("/proc/\(name)/statm"), let sample = ProcessSample(stat: stat, statm: statm)
-            else { continue }
-            processes[pid] = sample
-        }
-        return processes
     }
 
     private static func machine() -> UsageMachine.Machine {
@@ -108,11 +95,12 @@ package final class UsageMeter: Sendable {
         let times = line.split(separator: " ").dropFirst().compactMap { Int64($0) }
         let idle = times.count > 4 ? times[3] + times[4] : 0
         // What is counted for guests is in the user time already.
-        let busy = times.prefix(8).reduce(0, +) - idle
+        let busy = UInt64(max(0, times.prefix(8).reduce(0, +) - idle))
+        let tick = 1_000_000_000 / UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
         let memory = NodeDescription.fields(of: Files.text("/proc/meminfo") ?? "", separator: ":")
         func kibibytes(_ name: String) -> Int64 {
             memory[name]?.split(separator: " ").first.flatMap { Int64($0) } ?? 0
         }
-        return .init(busyTicks: busy, usedBytes: (kibibytes("MemTotal") - kibibytes("MemAvailable")) * 1024)
+        return .init(busyNanoseconds: busy * tick, usedBytes: (kibibytes("MemTotal") - kibibytes("MemAvailable")) * 1024)
     }
 }

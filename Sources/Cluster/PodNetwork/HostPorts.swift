@@ -25,7 +25,7 @@ enum HostPorts {
                         // No service can have such a name, so its chain is its own.
                         service: ObjectKey(namespace: pod.namespace, name: "host/\(pod.name)"), transport: transport,
                         addresses: [], externalAddresses: own.map { [$0] } ?? [], port: number,
-                        nodePort: own == nil ? number : nil, isSticky: false, targets: [target], externalTargets: [target]))
+                        nodePort: own == nil ? number : nil, targets: [target], externalTargets: [target]))
             }
         }
         return ports

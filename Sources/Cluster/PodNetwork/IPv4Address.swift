@@ -45,6 +45,15 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
         prefixLength = length
     }
 
+    /// The same, but of any address in the range: `10.88.3.7/16`.
+    init?(masking text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let address = IPv4Address(parts[0]), let length = Int(parts[1]), (1...32).contains(length)
+        else { return nil }
+        base = IPv4Address(address.value & Self.mask(length))
+        prefixLength = length
+    }
+
     package var last: IPv4Address { IPv4Address(base.value | ~Self.mask(prefixLength)) }
 
     package func contains(_ address: IPv4Address) -> Bool { address.value & Self.mask(prefixLength) == base.value }

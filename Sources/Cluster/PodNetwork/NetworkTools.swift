@@ -8,6 +8,8 @@ struct NetworkTools: Sendable {
     let ip: Command
     let nft: Command
     let nsenter: Command
+    /// Not needed for anything but ending UDP flows.
+    let conntrack = Command("conntrack")
 
     /// Throws one Problem that names everything that is missing, what to do, and what works all the same.
     static func found() throws(Problem) -> NetworkTools {

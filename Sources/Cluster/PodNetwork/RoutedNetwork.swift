@@ -1,5 +1,7 @@
 // The pod network of one machine: a veth pair and a route per pod, no bridge.
 
+import CLinux
+import Dispatch
 import Formats
 import Glibc
 import Logging
@@ -155,28 +157,22 @@ extension RoutedNetwork {
     private func connect(_ address: IPv4Address, namespacePath: String) async throws(Problem) {
         let device = Self.device(of: address)
         let isThere = if_nametoindex(device) == 0 ? false : await hasAddress(address, namespacePath: namespacePath)
-        if !isThere {
-            try await deleteDevice(of: address)
-            let mtu = Self.mtu()
-            try await tools.nsenter.run(
-                ["--net=\(namespacePath)", tools.ip.path, "-batch", "-"],
+        if isThere {
+            try await tools.ip.run(
+                ["-batch", "-"],
                 input: """
-                    link set lo up
-                    link add eth0 mtu \(mtu) type veth peer name \(device) mtu \(mtu) netns \(getpid())
-                    link set eth0 up
-                    address add \(address)/32 dev eth0
-                    route add \(pool.gateway) dev eth0 scope link
-                    route add default via \(pool.gateway) dev eth0
+                    link set \(device) up
+                    route replace \(address)/32 dev \(device) src \(pool.gateway)
 
                     """)
+        } else {
+            try await deleteDevice(of: address)
+            let (gateway, mtu) = (pool.gateway.value, UInt32(Self.mtu()))
+            // No program is started for this: a pod that starts waits for it.
+            try await Self.kernel("connecting a pod by the device \(device)") {
+                clinux_link_pod(namespacePath, device, address.value, gateway, mtu)
+            }
         }
-        try await tools.ip.run(
-            ["-batch", "-"],
-            input: """
-                link set \(device) up
-                route replace \(address)/32 dev \(device) src \(pool.gateway)
-
-                """)
         // Lets a node port of 127.0.0.1 lead to a pod; the guard chain keeps pods from the machine's loopback.
         try SmallFile(path: "/proc/sys/net/ipv4/conf/\(device)/route_localnet").overwrite(Array("1".utf8))
     }
@@ -192,11 +188,15 @@ extension RoutedNetwork {
     private func deleteDevice(of address: IPv4Address) async throws(Problem) {
         let device = Self.device(of: address)
         guard if_nametoindex(device) != 0 else { return }
-        do {
-            try await tools.ip.run(["link", "delete", device])
-        } catch {
-            if if_nametoindex(device) != 0 { throw error }
+        try await Self.kernel("removing the device \(device)") { clinux_unlink_pod(device) }
+    }
+
+    /// Asks the kernel on a thread that nobody else uses meanwhile; throws for -errno.
+    private static func kernel(_ what: String, _ ask: @escaping @Sendable () -> Int32) async throws(Problem) {
+        let result = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async { continuation.resume(returning: ask()) }
         }
+        if result < 0 { throw Problem(.internalError, "\(what): \(String(cString: strerror(-result)))") }
     }
 
     private func save() throws(Problem) {

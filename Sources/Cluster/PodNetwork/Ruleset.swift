@@ -6,22 +6,51 @@ import Objects
 struct Ruleset: Hashable, Sendable {
     static let table = "mangrove-services"
 
-    let text: String
+    /// The whole table, in place of any that there is.
+    var text: String { Self.removal + body }
     /// Every address that these rules send new connections to.
     let targets: Set<IPv4Address>
     /// What was left out and why, in people's words.
     let omissions: [String]
+    /// Ways of UDP packets: the kernel keeps a flow on its way for as long as packets come.
+    let flows: Set<Flow>
+    private let body: String
+    private let chains: [String]
+    /// Sets of clients and the target that they keep to, by name.
+    private let affinities: [String: Int]
+
+    /// A service's address and port, or its node port on any address, and a target behind it.
+    struct Flow: Hashable, Sendable {
+        var address: IPv4Address?
+        var port: Int
+        var target: IPv4Address
+    }
 
     init(_ services: ServiceTable, serviceRange: AddressRange, podRange: AddressRange) {
         var rules = Rules(podRange: podRange)
         for port in services.ports { rules.add(port) }
-        text = rules.text(serviceRange: serviceRange)
+        body = rules.text(serviceRange: serviceRange)
         targets = rules.targets
         omissions = rules.omissions
+        flows = rules.flows
+        chains = rules.chainNames
+        affinities = rules.affinities
     }
 
     /// The table is made first so that deleting it cannot fail; nft applies the whole input as one transaction.
     static let removal = "table ip \(table)\ndelete table ip \(table)\n"
+
+    /// What turns these rules, which the kernel has, into the next ones and keeps who is at home where; nil where there is
+    /// nothing to keep.
+    func change(to next: Ruleset) -> String? {
+        let kept = affinities.filter { next.affinities[$0.key] == $0.value }
+        guard !kept.isEmpty else { return nil }
+        let lines = Rules.verdictMaps.map { "flush map ip \(Self.table) \($0)" }
+            + Rules.plainSets.map { "flush set ip \(Self.table) \($0)" } + ["flush table ip \(Self.table)"]
+            + (Rules.ownChains + chains).map { "delete chain ip \(Self.table) \($0)" }
+            + affinities.keys.filter { kept[$0] == nil }.sorted().map { "delete set ip \(Self.table) \($0)" }
+        return lines.joined(separator: "\n") + "\n" + next.body
+    }
 }
 
 /// Rules as they are gathered.
@@ -33,9 +62,21 @@ private struct Rules {
     var empty: [String] = []
     var nodePorts: [String] = []
     var chains: [String] = []
+    var chainNames: [String] = []
+    var affinities: [String: Int] = [:]
+    var guarded: [String] = []
+    var flows: Set<Ruleset.Flow> = []
     var targets: Set<IPv4Address> = []
     var omissions: [String] = []
     private var owners: [String: ObjectKey] = [:]
+
+    static let verdictMaps = ["services", "nodeports", "guarded"]
+    static let plainSets = ["hairpin", "empty"]
+    /// In an order in which they can be deleted: none leads to a later one.
+    static let ownChains = [
+        "prerouting", "output", "postrouting", "guard-in", "guard-own", "refuse-in", "refuse-own", "refuse-forwarded",
+        "dispatch", "refuse",
+    ]
 
     init(podRange: AddressRange) { self.podRange = podRange }
 
@@ -45,6 +86,7 @@ private struct Rules {
             omissions.append("\(port.service) has a name that no service can have")
             return
         }
+        guardAddresses(of: port, chain)
         if port.externalTargets == port.targets {
             add(port, port.addresses + port.externalAddresses, port.nodePort, port.targets, chain)
         } else {
@@ -76,7 +118,55 @@ private struct Rules {
         }
         guard isUsed else { return }
         for target in targets { self.targets.insert(target.address) }
-        chains.append("  chain \(chain) {\n    meta l4proto \(transport) \(Self.translation(targets, port.isSticky))\n  }\n")
+        if port.transport == .udp {
+            for target in targets {
+                for address in addresses { flows.insert(.init(address: address, port: port.port, target: target.address)) }
+                if let nodePort { flows.insert(.init(address: nil, port: nodePort, target: target.address)) }
+            }
+        }
+        if let seconds = port.stickySeconds {
+            addSticky(chain, transport, targets, seconds)
+        } else {
+            addChain(chain, ["meta l4proto \(transport) \(Self.translation(targets))"])
+        }
+    }
+
+    private mutating func addChain(_ name: String, _ lines: [String]) {
+        chainNames.append(name)
+        chains.append("  chain \(name) {\n" + lines.map { "    \($0)\n" }.joined() + "  }\n")
+    }
+
+    /// A client that a target's set still holds goes there; others go anywhere and are held from then on (as kube-proxy's
+    /// nftables mode does it).
+    private mutating func addSticky(
+        _ chain: String, _ transport: String, _ targets: [ServicePort.Target], _ seconds: Int
+    ) {
+        var known: [String] = []
+        var map: [String] = []
+        for (position, target) in targets.enumerated() {
+            let place = "\(chain)/\(target.address)/\(target.port)"
+            let (set, end) = ("at/\(place)", "to/\(place)")
+            affinities[set] = seconds
+            chains.append(
+                "  set \(set) {\n    type ipv4_addr\n    flags dynamic,timeout\n    timeout \(seconds)s\n  }\n")
+            addChain(end, ["update @\(set) { ip saddr }", "meta l4proto \(transport) dnat to \(target.address):\(target.port)"])
+            known.append("ip saddr @\(set) goto \(end)")
+            map.append("\(position) : goto \(end)")
+        }
+        addChain(chain, known + ["numgen random mod \(targets.count) vmap { \(map.joined(separator: ", ")) }"])
+        // It leads to the others, so it is deleted before them.
+        chainNames.removeLast()
+        chainNames.insert(chain, at: 0)
+    }
+
+    /// Only clients of these ranges may use a load balancer's address; others hear nothing, as kube-proxy has it.
+    private mutating func guardAddresses(of port: ServicePort, _ chain: String) {
+        guard !port.guardedAddresses.isEmpty else { return }
+        let name = "may/\(chain)"
+        addChain(name, port.sourceRanges.map { "ip saddr \($0) return" } + ["drop"])
+        for address in port.guardedAddresses {
+            guarded.append("\(address) . \(port.transport.rawValue) . \(port.port) : goto \(name)")
+        }
     }
 
     /// nft refuses a whole ruleset that has one key twice; the first service in order keeps it.
@@ -89,12 +179,10 @@ private struct Rules {
         return true
     }
 
-    private static func translation(_ targets: [ServicePort.Target], _ isSticky: Bool) -> String {
+    private static func translation(_ targets: [ServicePort.Target]) -> String {
         if targets.count == 1, let only = targets.first { return "dnat to \(only.address):\(only.port)" }
-        let choice = isSticky ? "jhash ip saddr" : "numgen random"
-        let seed = isSticky ? " seed 0x6d616e67" : ""
         let map = targets.enumerated().map { "\($0.offset) : \($0.element.address) . \($0.element.port)" }
-        return "dnat to \(choice) mod \(targets.count)\(seed) map { \(map.joined(separator: ", ")) }"
+        return "dnat to numgen random mod \(targets.count) map { \(map.joined(separator: ", ")) }"
     }
 
     private static func isPlain(_ byte: UInt8) -> Bool {
@@ -116,7 +204,7 @@ private struct Rules {
     func text(serviceRange: AddressRange) -> String {
         let hairpin = targets.filter(podRange.contains).sorted().map { "\($0) . \($0)" }
         return """
-            \(Ruleset.removal)table ip \(Ruleset.table) {
+            table ip \(Ruleset.table) {
               set hairpin {
                 type ipv4_addr . ipv4_addr
             \(Self.elements(hairpin))  }
@@ -129,6 +217,9 @@ private struct Rules {
               map nodeports {
                 type inet_proto . inet_service : verdict
             \(Self.elements(nodePorts))  }
+              map guarded {
+                type ipv4_addr . inet_proto . inet_service : verdict
+            \(Self.elements(guarded))  }
             \(chains.joined())  chain dispatch {
                 ip daddr . meta l4proto . th dport vmap @services
                 fib daddr type local meta l4proto . th dport vmap @nodeports
@@ -145,6 +236,14 @@ private struct Rules {
                 type nat hook postrouting priority srcnat
                 ip saddr . ip daddr @hairpin masquerade
                 ct status dnat ip saddr 127.0.0.0/8 oifname != "lo" masquerade
+              }
+              chain guard-in {
+                type filter hook prerouting priority dstnat - 10
+                ip daddr . meta l4proto . th dport vmap @guarded
+              }
+              chain guard-own {
+                type filter hook output priority -110
+                ip daddr . meta l4proto . th dport vmap @guarded
               }
               chain refuse {
                 meta l4proto tcp reject with tcp reset

@@ -71,6 +71,15 @@ struct RulesetMachine {
 
     mutating func proxyStarted() { state = .starting }
 
+    /// Somebody else took the rules out of the kernel; whatever the picture is, they have to be applied.
+    mutating func rulesLost() { if case .applied = state { state = .starting } }
+
+    /// The rules that this process gave the kernel last.
+    var applied: Ruleset? {
+        if case .applied(let ruleset) = state { return ruleset }
+        return nil
+    }
+
     private mutating func release(_ isFree: (IPv4Address) -> Bool) -> [Waiter] {
         let free = waiting.filter { isFree($0.value) }.keys.sorted()
         for waiter in free { waiting[waiter] = nil }

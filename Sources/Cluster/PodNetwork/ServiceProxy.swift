@@ -14,10 +14,14 @@ import Timing
 /// `remove` takes them away. Needs a started `RoutedNetwork`, and is removed before it.
 package final class ServiceProxy: Sendable {
     static let backoff = Backoff(initial: .milliseconds(200), limit: .seconds(30))
+    /// How long an address that was just left is still on its own: connections that the old rules let through are accepted
+    /// and, unless they take long, answered by then.
+    static let settling = Duration.milliseconds(300)
 
     private struct State {
         var machine = RulesetMachine()
         var continuations: [RulesetMachine.Waiter: CheckedContinuation<Void, Never>] = [:]
+        var haveFlowsBeenReported = false
     }
 
     private let services: Informer
@@ -79,7 +83,9 @@ package final class ServiceProxy: Sendable {
         }
     }
 
-    /// Returns once an applied ruleset sends no new connection to this address, or the task is cancelled.
+    /// Returns once an applied ruleset sends no new connection to this address and the last ones that came are settled
+    /// (`settling`), or the task is cancelled. Connections that are there already stay, as with kube-proxy: to end them in
+    /// order is the program's affair when it is told to stop.
     ///
     /// Asking also ends the address's turn as a last resort: when no endpoint of a service is ready, new connections go to
     /// endpoints that terminate and still serve, except to those that were asked about. Returns at once when the address
@@ -110,6 +116,16 @@ package final class ServiceProxy: Sendable {
             }
             continuation?.resume()
         }
+        try? await Task.sleep(for: Self.settling)
+    }
+
+    /// Whether the kernel was given rules by this process.
+    var hasApplied: Bool { state.withLock { $0.machine.applied != nil } }
+
+    /// Applies the rules anew, because the kernel does not have them any more.
+    func reapply() {
+        state.withLock { $0.machine.rulesLost() }
+        changed.raise()
     }
 
     /// Takes the rules and the route to the service range out of the kernel, also those of an earlier process. Call it when
@@ -159,13 +175,47 @@ package final class ServiceProxy: Sendable {
     /// hook and a source address even where there is no default route, and keeps them from leaving by one. Its source is the
     /// gateway address of the pod network, which has to be started first.
     private func apply(_ ruleset: Ruleset, _ tools: NetworkTools) async throws(Problem) {
-        try await tools.nft.run(["-f", "-"], input: ruleset.text)
-        let isFirst = state.withLock { $0.machine.state == .starting }
-        if isFirst {
+        let before = state.withLock { $0.machine.applied }
+        try await replace(before, by: ruleset, tools)
+        if before == nil {
             let gateway = AddressPoolMachine(range: podRange).gateway
             try await tools.ip.run(["route", "replace", "\(serviceRange)", "dev", "lo", "src", "\(gateway)"])
         }
         resume { $0.rulesetApplied(ruleset) }
+    }
+
+    private func replace(_ before: Ruleset?, by ruleset: Ruleset, _ tools: NetworkTools) async throws(Problem) {
+        if let change = before?.change(to: ruleset) {
+            do throws(Problem) {
+                try await tools.nft.run(["-f", "-"], input: change)
+                return await endFlows((before?.flows ?? []).subtracting(ruleset.flows), tools)
+            } catch {
+                logger.info("the service rules are replaced as a whole", metadata: ["reason": "\(error.message)"])
+            }
+        }
+        try await tools.nft.run(["-f", "-"], input: ruleset.text)
+        await endFlows((before?.flows ?? []).subtracting(ruleset.flows), tools)
+    }
+
+    /// Makes the kernel forget UDP flows whose target is gone: it would send on as long as packets come.
+    private func endFlows(_ flows: Set<Ruleset.Flow>, _ tools: NetworkTools) async {
+        guard !flows.isEmpty else { return }
+        guard let conntrack = tools.conntrack else {
+            let isFirst = state.withLock { state in
+                defer { state.haveFlowsBeenReported = true }
+                return !state.haveFlowsBeenReported
+            }
+            if isFirst {
+                logger.warning("UDP clients keep to targets that are gone until they pause: install the package conntrack")
+            }
+            return
+        }
+        for flow in flows {
+            let address = flow.address.map { ["--orig-dst", $0.description] } ?? []
+            let words = ["--delete", "--family", "ipv4", "--proto", "udp", "--orig-port-dst", "\(flow.port)"]
+            // It fails when there was no such flow, which is how most go.
+            _ = try? await conntrack.run(words + address + ["--dst-nat", flow.target.description])
+        }
     }
 
     private func stopped() { resume { $0.proxyStopped() } }

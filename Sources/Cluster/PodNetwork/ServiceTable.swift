@@ -27,8 +27,11 @@ struct ServicePort: Hashable, Sendable {
     var externalAddresses: [IPv4Address]
     var port: Int
     var nodePort: Int?
-    /// Connections from one client go to one target.
-    var isSticky: Bool
+    /// Connections from one client go to one target, until none came for so many seconds.
+    var stickySeconds: Int?
+    /// Addresses of a load balancer that only clients of some ranges may use.
+    var guardedAddresses: [IPv4Address] = []
+    var sourceRanges: [AddressRange] = []
     /// For connections to `addresses`; in order, without doubles.
     var targets: [Target]
     /// For connections to `externalAddresses` and `nodePort`.
@@ -78,12 +81,15 @@ struct ServiceTable: Hashable, Sendable {
                         port: port["name"]?.string ?? "", transport: transport, slices: own, withdrawing: withdrawing,
                         onlyOn: service.spec[policy] == "Local" ? nodeName : nil)
                 }
+                let guarded = Self.sourceRanges(of: service)
                 ports.append(
                     ServicePort(
                         service: service.key, transport: transport, addresses: addresses, externalAddresses: external,
                         port: number,
                         nodePort: nodePort.flatMap { (1...65535).contains($0) ? $0 : nil },
-                        isSticky: service.spec["sessionAffinity"]?.string == "ClientIP",
+                        stickySeconds: Self.stickySeconds(of: service),
+                        guardedAddresses: guarded == nil ? [] : Self.balancerAddresses(of: service),
+                        sourceRanges: guarded ?? [],
                         targets: targets("internalTrafficPolicy"), externalTargets: targets("externalTrafficPolicy")))
             }
         }
@@ -105,13 +111,35 @@ struct ServiceTable: Hashable, Sendable {
 
     private static func externalAddresses(of service: Object) -> [IPv4Address] {
         guard service.spec["type"]?.string != "ExternalName" else { return [] }
-        var texts = service.spec["externalIPs"]?.strings ?? []
-        if service.spec["type"] == "LoadBalancer" {
-            // With ipMode Proxy whoever owns the address does not want it short-cut.
-            texts += (service.status["loadBalancer", "ingress"]?.array ?? []).filter { $0["ipMode"] != "Proxy" }
-                .compactMap { $0["ip"]?.string }
+        let given = (service.spec["externalIPs"]?.strings ?? []).compactMap { IPv4Address($0) }
+        return Set(given + balancerAddresses(of: service)).sorted()
+    }
+
+    private static func balancerAddresses(of service: Object) -> [IPv4Address] {
+        guard service.spec["type"] == "LoadBalancer" else { return [] }
+        // With ipMode Proxy whoever owns the address does not want it short-cut.
+        return (service.status["loadBalancer", "ingress"]?.array ?? []).filter { $0["ipMode"] != "Proxy" }
+            .compactMap { $0["ip"]?.string }.compactMap { IPv4Address($0) }
+    }
+
+    /// Upstream's default for `clientIP.timeoutSeconds`.
+    static let usualStickySeconds = 10_800
+
+    private static func stickySeconds(of service: Object) -> Int? {
+        guard service.spec["sessionAffinity"]?.string == "ClientIP" else { return nil }
+        let given = service.spec["sessionAffinityConfig", "clientIP", "timeoutSeconds"]?.integer ?? usualStickySeconds
+        return min(max(given, 1), 86_400)
+    }
+
+    /// Who may use the load balancer; nil where everybody may. The older annotation counts where the field is empty.
+    private static func sourceRanges(of service: Object) -> [AddressRange]? {
+        guard service.spec["type"] == "LoadBalancer" else { return nil }
+        var texts = service.spec["loadBalancerSourceRanges"]?.strings ?? []
+        if texts.isEmpty, let text = service.annotations["service.beta.kubernetes.io/load-balancer-source-ranges"] {
+            texts = text.split(separator: ",").map { $0.filter { $0 != " " } }
         }
-        return Set(texts).sorted().compactMap { IPv4Address($0) }
+        if texts.isEmpty || texts.contains("0.0.0.0/0") { return nil }
+        return texts.compactMap { AddressRange(masking: $0) }
     }
 
     private static func addresses(of endpoint: JSON) -> [IPv4Address] {

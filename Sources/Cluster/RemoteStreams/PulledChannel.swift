@@ -122,6 +122,18 @@ package struct PulledChannel: RemoteConnection {
         return PulledChannel(channel: channel, inbound: inbound)
     }
 
+    /// A fresh connection to a TCP port.
+    package static func connect(host: String, port: Int, timeout: TimeAmount) async throws -> PulledChannel {
+        let inbound = Inbound<ByteBuffer>()
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connectTimeout(timeout)
+            .channelOption(.autoRead, value: false)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelInitializer { channel in added(inbound, to: channel) }
+            .connect(host: host, port: port).get()
+        return PulledChannel(channel: channel, inbound: inbound)
+    }
+
     private static func added(_ inbound: Inbound<ByteBuffer>, to channel: any Channel) -> EventLoopFuture<Void> {
         channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandler(InboundHandler(inbound))

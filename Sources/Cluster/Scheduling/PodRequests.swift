@@ -14,7 +14,12 @@ struct PodRequests: Sendable {
     init(_ pod: Object) {
         pods = 1
         var largest: [String: Quantity] = [:]
-        for container in pod.spec["containers"]?.array ?? [] { add(container) }
+        let statuses = pod.status["containerStatuses"]?.array ?? []
+        for container in pod.spec["containers"]?.array ?? [] {
+            // A container that is being resized holds what it was given until it gives it back.
+            let held = statuses.first { $0["name"] == container["name"] }?["allocatedResources"]
+            add(container, held: held)
+        }
         for container in pod.spec["initContainers"]?.array ?? [] {
             if container["restartPolicy"]?.string == "Always" {
                 add(container)
@@ -32,8 +37,11 @@ struct PodRequests: Sendable {
         for (name, amount) in other.amounts { amounts[name] = (amounts[name] ?? Quantity(0)) + amount }
     }
 
-    private mutating func add(_ container: JSON) {
-        for (name, amount) in Self.requests(container) { amounts[name] = (amounts[name] ?? Quantity(0)) + amount }
+    private mutating func add(_ container: JSON, held: JSON? = nil) {
+        for (name, amount) in Self.requests(container) {
+            let most = max(amount, held?[name].flatMap(Quantity.init(json:)) ?? amount)
+            amounts[name] = (amounts[name] ?? Quantity(0)) + most
+        }
     }
 
     /// Requests; a limit without a request counts as one.

@@ -103,10 +103,12 @@ package struct Scheduler: Sendable {
             return .done
         }
         let assumed = assumed.nodes.withLock { $0 }
-        let bound = pods.list().compactMap { pod -> (pod: Object, node: String)? in
-            let node = pod.spec["nodeName"]?.string ?? ""
-            guard let name = node.isEmpty ? assumed[pod.uid] : node, !Self.isFinished(pod) else { return nil }
-            return (pod, name)
+        let bound = pods.list().compactMap { other -> (pod: Object, node: String)? in
+            let node = other.spec["nodeName"]?.string ?? ""
+            guard let name = node.isEmpty ? assumed[other.uid] ?? Self.reservation(of: other, against: pod) : node,
+                !Self.isFinished(other)
+            else { return nil }
+            return (other, name)
         }
         let view = VolumeView(claims: claims.list(), volumes: volumes.list(), classes: classes.list())
         switch SchedulerMachine(nodes: nodes.list(), bound: bound, volumes: view).place(pod) {
@@ -118,10 +120,42 @@ package struct Scheduler: Sendable {
             for claim in claims { try await choose(node, for: claim) }
             return .again(after: Self.retryInterval)
         case .unschedulable(let message):
-            try await say("Unschedulable", message, of: pod)
+            let plan = Preemption(nodes: nodes.list(), bound: bound, volumes: view).plan(for: pod)
+            try await say("Unschedulable", message, of: pod, nominated: plan?.node)
             recorder.record(pod, .warning, reason: "FailedScheduling", message: message)
+            for victim in plan?.victims ?? [] where !victim.isTerminating { try await preempt(victim, for: pod) }
+            // The victims' end brings the pod back here.
             return .again(after: Self.retryInterval)
         }
+    }
+
+    /// The node that a pod waits for after others had to leave it: less important ones may not take its place meanwhile.
+    private static func reservation(of other: Object, against pod: Object) -> String? {
+        guard other.uid != pod.uid, isPending(other), Preemption.priority(other) >= Preemption.priority(pod),
+            let node = other.status["nominatedNodeName"]?.string, !node.isEmpty
+        else { return nil }
+        return node
+    }
+
+    /// Tells a pod to leave in its grace period, and everybody why.
+    private func preempt(_ victim: Object, for pod: Object) async throws {
+        let words = "Preempted by pod \(pod.uid) on node \(victim.spec["nodeName"]?.string ?? "")"
+        let condition: JSON = [
+            "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+            "message": .string("\(Self.name): preempting to accommodate a higher priority pod"),
+            "lastTransitionTime": .string(clock.now().rfc3339),
+        ]
+        do {
+            try await client.patch(
+                .pods, victim.key, .strategicMerge,
+                ["metadata": ["uid": .string(victim.uid)], "status": ["conditions": .array([condition])]],
+                subresource: "status")
+            try await client.delete(.pods, victim.key, uid: victim.uid)
+        } catch let problem as Problem where [404, 409].contains(problem.code) {
+            // It is gone, or another pod has its name by now.
+            return
+        }
+        recorder.record(victim, .normal, reason: "Preempted", message: words)
     }
 
     /// Says on a claim which node its volume must be on.
@@ -157,17 +191,19 @@ package struct Scheduler: Sendable {
     }
 
     /// Writes the condition that says why the pod has no node, when it does not say so already.
-    private func say(_ reason: String, _ message: String, of pod: Object) async throws {
+    private func say(_ reason: String, _ message: String, of pod: Object, nominated: String? = nil) async throws {
         let old = pod.condition("PodScheduled")
-        if old?["reason"]?.string == reason, old?["message"]?.string == message { return }
+        let isNominated = nominated == nil || pod.status["nominatedNodeName"]?.string == nominated
+        if old?["reason"]?.string == reason, old?["message"]?.string == message, isNominated { return }
         let condition: JSON = [
             "type": "PodScheduled", "status": "False", "reason": .string(reason), "message": .string(message),
             "lastTransitionTime": old?["lastTransitionTime"] ?? .string(clock.now().rfc3339),
         ]
+        var status: JSON = ["conditions": .array([condition])]
+        if let nominated { status["nominatedNodeName"] = .string(nominated) }
         do {
             try await client.patch(
-                .pods, pod.key, .strategicMerge,
-                ["metadata": ["uid": .string(pod.uid)], "status": ["conditions": .array([condition])]],
+                .pods, pod.key, .strategicMerge, ["metadata": ["uid": .string(pod.uid)], "status": status],
                 subresource: "status")
         } catch let problem as Problem where problem.code == 404 {
             return

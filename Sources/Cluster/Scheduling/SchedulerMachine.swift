@@ -38,7 +38,8 @@ struct SchedulerMachine: Sendable {
         self.ports = ports
     }
 
-    func place(_ pod: Object) -> Placement {
+    /// Where the pod goes; `onlyOn` names the one node that is looked at.
+    func place(_ pod: Object, onlyOn only: String? = nil) -> Placement {
         if nodes.isEmpty { return .unschedulable("no nodes available to schedule pods") }
         if let obstacle = volumes.obstacle(to: pod) {
             return .unschedulable("0/\(nodes.count) nodes are available: \(obstacle).")
@@ -47,7 +48,7 @@ struct SchedulerMachine: Sendable {
         let constraints = affinity.constraints(of: pod)
         var reasons: [String: Int] = [:]
         var best: (node: Object, load: Double)?
-        for node in nodes {
+        for node in nodes where only == nil || node.name == only {
             let obstacles = obstacles(pod, requests, constraints, on: node)
             for obstacle in obstacles { reasons[obstacle, default: 0] += 1 }
             guard obstacles.isEmpty else { continue }

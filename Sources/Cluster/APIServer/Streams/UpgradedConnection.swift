@@ -55,10 +55,10 @@ struct UpgradedConnection<Part: Sendable>: Sendable {
     private let handler: NIOLoopBound<UpgradedHandler<Part>>
     private let inbound: Inbound<Part>
 
-    /// Answers 101 with these header lines and takes the connection over; `codecs` stand between TLS and the parts.
-    /// Throws when it is no HTTP/1.1 connection over TLS.
+    /// Answers 101 with these header lines (or nothing, where somebody else answers) and takes the connection over; `codecs`
+    /// stand between TLS and the parts. Throws when it is no HTTP/1.1 connection over TLS.
     static func take(
-        _ channel: any Channel, head: String, codecs: @escaping @Sendable () -> [any ChannelHandler]
+        _ channel: any Channel, head: String?, codecs: @escaping @Sendable () -> [any ChannelHandler]
     ) async throws -> UpgradedConnection {
         try await channel.setOption(.autoRead, value: false).get()
         let handler = try await channel.eventLoop.submit {
@@ -66,8 +66,10 @@ struct UpgradedConnection<Part: Sendable>: Sendable {
             let pipeline = channel.pipeline.syncOperations
             let tls = try pipeline.handler(type: NIOSSLServerHandler.self)
             try pipeline.addHandler(handler, position: .after(tls))
-            let answer = channel.allocator.buffer(string: "HTTP/1.1 101 Switching Protocols\r\n" + head + "\r\n")
-            handler.send(NIOAny(answer), promise: channel.eventLoop.makePromise())
+            if let head {
+                let answer = channel.allocator.buffer(string: "HTTP/1.1 101 Switching Protocols\r\n" + head + "\r\n")
+                handler.send(NIOAny(answer), promise: channel.eventLoop.makePromise())
+            }
             try pipeline.addHandlers(codecs(), position: .after(tls))
             return NIOLoopBound(handler, eventLoop: channel.eventLoop)
         }.get()

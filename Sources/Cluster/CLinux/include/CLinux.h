@@ -27,8 +27,11 @@ void clinux_spec_processes(clinux_spec *spec, int pidfd);
 void clinux_spec_root(clinux_spec *spec, const char *root, const char *upper, const char *work);
 /// A mount of the host that gets an overlay of its own; read-only where the file system cannot carry one.
 void clinux_spec_overlay(clinux_spec *spec, const char *path, const char *upper, const char *work);
-/// A host file or directory shown in the container.
-void clinux_spec_bind(clinux_spec *spec, const char *source, const char *target, int read_only);
+/// A host file or directory shown in the container; with `below` not empty what is at that path inside it, made as a
+/// directory where it is missing, and never anything outside it, whatever links are there. Mounts that the host makes in it
+/// later are seen where it follows the host (mount propagation HostToContainer).
+void clinux_spec_bind(
+    clinux_spec *spec, const char *source, const char *below, const char *target, int read_only, int follows_host);
 /// A host directory that the container sees empty.
 void clinux_spec_hide(clinux_spec *spec, const char *path);
 /// The program sees all of the host's devices, not just those that harm nobody.
@@ -94,3 +97,13 @@ int clinux_peer_pid(int socket);
 /// Removes a directory and everything in it, on its file system only.
 int clinux_remove_tree(const char *path);
 int clinux_unmount(const char *path);
+
+/// How often the rules of this network namespace's nftables were changed, in `generation`. Returns 0 or -errno.
+int clinux_rule_generation(uint32_t *generation);
+
+/// Makes a veth pair: `device` here, up and with a route to the address, and `eth0` in the network namespace at this path
+/// with this address alone and a default route to the gateway. Addresses are in host order. Returns 0 or -errno; then part
+/// of it may be there.
+int clinux_link_pod(const char *namespace_path, const char *device, uint32_t address, uint32_t gateway, uint32_t mtu);
+/// Takes a device away, and its other end; one that is not there is no error.
+int clinux_unlink_pod(const char *device);

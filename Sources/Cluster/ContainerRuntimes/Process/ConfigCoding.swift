@@ -55,12 +55,13 @@ extension ContainerConfig {
         ]
         tree["mounts"] = .array(
             mounts.map {
-                ["from": .string($0.hostPath), "to": .string($0.containerPath), "readOnly": .bool($0.readOnly)]
+                [
+                    "from": .string($0.hostPath), "below": .string($0.below), "to": .string($0.containerPath),
+                    "readOnly": .bool($0.readOnly), "followsHost": .bool($0.followsHost),
+                ]
             })
         if let workingDirectory { tree["workingDirectory"] = .string(workingDirectory) }
-        if let limit = resources.cpuLimitMillicores { tree["cpuLimitMillicores"] = JSON(limit) }
-        if let limit = resources.memoryLimitBytes { tree["memoryLimitBytes"] = .integer(limit) }
-        if let request = resources.cpuRequestMillicores { tree["cpuRequestMillicores"] = JSON(request) }
+        resources.add(to: &tree)
         tree["addedCapabilities"] = .array(security.addedCapabilities.map { .string($0) })
         tree["droppedCapabilities"] = .array(security.droppedCapabilities.map { .string($0) })
         tree["readOnlyRoot"] = .bool(security.readOnlyRoot)
@@ -77,8 +78,9 @@ extension ContainerConfig {
         for mount in json["mounts"]?.array ?? [] {
             mounts.append(
                 Mount(
-                    hostPath: try mount.text("from"), containerPath: try mount.text("to"),
-                    readOnly: mount["readOnly"]?.bool ?? false))
+                    hostPath: try mount.text("from"), below: mount["below"]?.string ?? "",
+                    containerPath: try mount.text("to"), readOnly: mount["readOnly"]?.bool ?? false,
+                    followsHost: mount["followsHost"]?.bool ?? false))
         }
         let groups = (json["groups"]?.array ?? []).compactMap { $0.integer.flatMap { UInt32(exactly: $0) } }
         self.init(
@@ -90,10 +92,7 @@ extension ContainerConfig {
             user: json["user"]?.integer.flatMap { UInt32(exactly: $0) } ?? 0,
             group: json["group"]?.integer.flatMap { UInt32(exactly: $0) } ?? 0, supplementalGroups: groups,
             privileged: json["privileged"]?.bool ?? false,
-            resources: Resources(
-                cpuLimitMillicores: json["cpuLimitMillicores"]?.integer,
-                memoryLimitBytes: json["memoryLimitBytes"]?.integer.map { Int64($0) }))
-        resources.cpuRequestMillicores = json["cpuRequestMillicores"]?.integer
+            resources: Resources(json: json))
         security.addedCapabilities = json["addedCapabilities"]?.strings ?? []
         security.droppedCapabilities = json["droppedCapabilities"]?.strings ?? []
         security.readOnlyRoot = json["readOnlyRoot"]?.bool ?? false
@@ -102,6 +101,22 @@ extension ContainerConfig {
         inputEndsOnce = json["inputEndsOnce"]?.bool ?? false
         hasTerminal = json["hasTerminal"]?.bool ?? false
         processes = ProcessNamespace(text: json["processes"]?.string ?? "")
+    }
+}
+
+extension ContainerConfig.Resources {
+    /// Puts what is set beside the members that a message has already.
+    func add(to tree: inout JSON) {
+        if let limit = cpuLimitMillicores { tree["cpuLimitMillicores"] = JSON(limit) }
+        if let limit = memoryLimitBytes { tree["memoryLimitBytes"] = .integer(limit) }
+        if let request = cpuRequestMillicores { tree["cpuRequestMillicores"] = JSON(request) }
+    }
+
+    init(json: JSON) {
+        self.init(
+            cpuLimitMillicores: json["cpuLimitMillicores"]?.integer,
+            memoryLimitBytes: json["memoryLimitBytes"]?.integer.map { Int64($0) })
+        cpuRequestMillicores = json["cpuRequestMillicores"]?.integer
     }
 }
 

@@ -71,7 +71,8 @@ struct ContainerLauncher {
         if !sandbox.hostNetwork { mounts.append(etc("hostname")) }
         mounts.removeAll { own in config.mounts.contains { $0.containerPath == own.containerPath } }
         for mount in mounts + config.mounts {
-            clinux_spec_bind(spec, mount.hostPath, mount.containerPath, mount.readOnly ? 1 : 0)
+            clinux_spec_bind(
+                spec, mount.hostPath, mount.below, mount.containerPath, mount.readOnly ? 1 : 0, mount.followsHost ? 1 : 0)
         }
         return try make(spec, config.hasTerminal ? .terminal : .pipes(hasInput: config.hasInput)) { spec, pidfd in
             clinux_launch(spec, &pidfd)

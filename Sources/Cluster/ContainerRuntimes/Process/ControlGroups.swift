@@ -69,13 +69,42 @@ struct ControlGroups: Sendable, Hashable {
             try make("\(place)/\(name)/\(pod)")
             try make("\(place)/\(name)/\(pod)/\(container)")
         }
-        for (controller, file, value) in settings(resources) {
+        try set(settings(resources), pod: pod, container: container)
+        // A container is killed as a whole, as upstream's kubelet asks for; version 1 kills one process.
+        if isUnified, let path = path("memory", pod, container) { try write("1", to: path + "/memory.oom.group") }
+        return entries(pod: pod, container: container)
+    }
+
+    /// Keeps a running container to other limits.
+    ///
+    /// A memory limit below what is in use is refused: version 2 would kill the container for it.
+    func update(
+        pod: String, container: String, from old: ContainerConfig.Resources, to new: ContainerConfig.Resources
+    ) throws(Problem) {
+        if let limit = new.memoryLimitBytes, limit != old.memoryLimitBytes, let use = use(pod: pod, container: container),
+            use.workingSetBytes > UInt64(max(0, limit))
+        {
+            throw Problem(
+                .conflict, "attempting to set memory limit (\(limit)) below current usage (\(use.workingSetBytes))")
+        }
+        var settings: [Setting] = []
+        if new.memoryLimitBytes == nil, old.memoryLimitBytes != nil {
+            settings.append(("memory", isUnified ? "memory.max" : "memory.limit_in_bytes", isUnified ? "max" : "-1"))
+        }
+        if new.cpuLimitMillicores == nil, old.cpuLimitMillicores != nil {
+            settings.append(
+                isUnified ? ("cpu", "cpu.max", "max \(Self.periodMicroseconds)") : ("cpu", "cpu.cfs_quota_us", "-1"))
+        }
+        try set(settings + self.settings(new), pod: pod, container: container)
+    }
+
+    private func set(_ settings: [Setting], pod: String, container: String) throws(Problem) {
+        for (controller, file, value) in settings {
             guard let path = path(controller, pod, container) else {
                 throw Problem(.invalid, "this machine has no \(controller) control group, so the limit cannot be kept")
             }
             try write(value, to: path + "/" + file)
         }
-        return entries(pod: pod, container: container)
     }
 
     /// The files that a process enters a container's groups by.
@@ -83,8 +112,11 @@ struct ControlGroups: Sendable, Hashable {
         places.map { "\($0)/\(name)/\(pod)/\(container)/cgroup.procs" }
     }
 
-    private func settings(_ resources: ContainerConfig.Resources) -> [(String, String, String)] {
-        var settings: [(String, String, String)] = []
+    /// A controller, its file and what is written there.
+    private typealias Setting = (String, String, String)
+
+    private func settings(_ resources: ContainerConfig.Resources) -> [Setting] {
+        var settings: [Setting] = []
         if let limit = resources.memoryLimitBytes {
             settings.append(("memory", isUnified ? "memory.max" : "memory.limit_in_bytes", String(limit)))
         }

@@ -27,6 +27,8 @@ package final class ProcessRuntime: ContainerRuntime {
     private let executable: String
     private let hidden: [String]
     let groups: ControlGroups?
+    /// Whether limits of containers are kept on this machine.
+    package var keepsLimits: Bool { groups != nil }
     let logger: Logger
     private let makeID: @Sendable () -> String
     let pods = Mutex<[String: Pod]>([:])
@@ -220,6 +222,11 @@ package final class ProcessRuntime: ContainerRuntime {
         pods.withLock { pods in
             for sandbox in pods.keys { pods[sandbox]?.containers[id] = nil }
         }
+    }
+
+    package func updateContainer(_ id: String, _ resources: ContainerConfig.Resources) async throws(Problem) {
+        guard let link = link(ofContainer: id) else { throw Problem(.notFound, "container \(id) does not exist") }
+        try await link.ask(.update(id: id, resources))
     }
 
     package func containers() async throws(Problem) -> [ContainerStatus] {

@@ -206,6 +206,7 @@ struct Shim {
                 launcher.groups?.remove(pod: sandbox.id, container: id)
                 _ = clinux_remove_tree(directory.container(id))
                 unlink(directory.statusFile(of: id))
+            case .update(let id, let resources, let ticket): update(id, resources, for: ticket)
             case .execute(let number, let container, let command): execute(number, container, command)
             case .run(let number, let container, let command, let hasTerminal, let client):
                 run(number, container, command, hasTerminal: hasTerminal, client: client)

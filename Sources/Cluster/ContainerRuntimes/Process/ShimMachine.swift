@@ -28,6 +28,8 @@ struct ShimMachine {
         case signal(container: String, Int32)
         /// Remove the container's files.
         case discard(String)
+        /// Set the container's limits, then tell `updated`.
+        case update(String, ContainerConfig.Resources, Ticket)
         case execute(Int, container: String, command: [String])
         /// Run with the descriptors that this client sent along.
         case run(Int, container: String, command: [String], hasTerminal: Bool, client: Int)
@@ -96,6 +98,11 @@ struct ShimMachine {
         case .start(let id): return start(id, ticket)
         case .stop(let id, let timeout): return stop(id, timeoutMilliseconds: timeout, ticket, now)
         case .remove(let id): return remove(id, ticket)
+        case .update(let id, let resources):
+            guard containers[id]?.status.state == .running else {
+                return [.refuse(ticket, Problem(.notFound, "container \(id) is not running"))]
+            }
+            return [.update(id, resources, ticket)]
         case .execute(let id, let command, let timeout):
             guard let container = containers[id], container.status.state == .running else {
                 return [.refuse(ticket, Problem(.notFound, "container \(id) is not running"))]
@@ -232,6 +239,13 @@ struct ShimMachine {
             actions += removers.map { .answer($0, .null) }
         }
         return actions + settleWhenQuiet()
+    }
+
+    /// The container's limits were set, or could not be.
+    mutating func updated(_ id: String, _ resources: ContainerConfig.Resources, for ticket: Ticket, failure: Problem?) -> [Action] {
+        if let failure { return [.refuse(ticket, failure)] }
+        containers[id]?.config.resources = resources
+        return [.answer(ticket, .null)]
     }
 
     mutating func executionEnded(_ number: Int, _ result: ExecResult) -> [Action] {

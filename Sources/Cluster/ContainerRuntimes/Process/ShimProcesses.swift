@@ -42,6 +42,20 @@ extension Shim {
         }
     }
 
+    mutating func update(_ id: String, _ resources: ContainerConfig.Resources, for ticket: ShimMachine.Ticket) {
+        var failure: Problem?
+        do throws(Problem) {
+            guard let groups = launcher.groups else {
+                throw Problem(.serviceUnavailable, "no control groups can be written here, so no limits can be kept")
+            }
+            let old = machine.config(of: id)?.resources ?? .init()
+            try groups.update(pod: sandbox.id, container: id, from: old, to: resources)
+        } catch {
+            failure = error
+        }
+        perform(machine.updated(id, resources, for: ticket, failure: failure))
+    }
+
     mutating func execute(_ number: Int, _ container: String, _ command: [String]) {
         guard let config = machine.config(of: container), let home = processes[.container(container)] else {
             return perform(machine.executionFailed(number, "container \(container) is gone"))

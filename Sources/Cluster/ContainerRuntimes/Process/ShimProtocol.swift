@@ -11,6 +11,8 @@ enum ShimRequest: Sendable, Hashable {
     case start(id: String)
     case stop(id: String, timeoutMilliseconds: Int)
     case remove(id: String)
+    /// Keep a running container to other limits.
+    case update(id: String, ContainerConfig.Resources)
     case execute(id: String, command: [String], timeoutMilliseconds: Int)
     /// Run a command whose standard streams come along as descriptors: input, output and error, or one terminal.
     case command(id: String, command: [String], hasTerminal: Bool)
@@ -42,6 +44,10 @@ enum ShimRequest: Sendable, Hashable {
         case .remove(let id):
             tree["ask"] = "remove"
             tree["id"] = .string(id)
+        case .update(let id, let resources):
+            tree["ask"] = "update"
+            tree["id"] = .string(id)
+            resources.add(to: &tree)
         case .execute(let id, let command, let timeout):
             tree["ask"] = "execute"
             tree["id"] = .string(id)
@@ -75,6 +81,7 @@ enum ShimRequest: Sendable, Hashable {
         case "start": self = .start(id: id)
         case "stop": self = .stop(id: id, timeoutMilliseconds: timeout)
         case "remove": self = .remove(id: id)
+        case "update": self = .update(id: id, ContainerConfig.Resources(json: json))
         case "execute":
             self = .execute(id: id, command: json["command"]?.strings ?? [], timeoutMilliseconds: timeout)
         case "command":
