@@ -57,7 +57,7 @@ def test_resources_change_in_place(platform, groups, namespace):
     until("the container is restarted", lambda: container()["restartCount"] == 1 and container()["ready"])
     assert container()["resources"]["limits"]["memory"] == "96Mi"
     # What the machine cannot give is said, and nothing happens.
-    resize({"requests": {"cpu": "1000"}, "limits": {"cpu": "1000"}})
+    resize({"requests": {"cpu": "1000"}, "limits": {"cpu": "2000"}})
     until("it is said", lambda: condition(platform, namespace, "box", "PodResizePending").get("reason") == "Infeasible")
     assert "requested: 1000000" in condition(platform, namespace, "box", "PodResizePending")["message"]
     resize({"requests": {"cpu": "200m"}, "limits": {"cpu": "250m"}})

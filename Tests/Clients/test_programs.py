@@ -70,7 +70,9 @@ def test_redis_keeps_its_data(platform, core, namespace):
     assert ask("redis-1", "get", "fruit") == ""
     uid = core.read_namespaced_pod("redis-0", namespace).metadata.uid
     core.delete_namespaced_pod("redis-0", namespace)
-    until("redis-0 is back", lambda: core.read_namespaced_pod("redis-0", namespace).metadata.uid != uid, seconds=60)
+    until("redis-0 is back", lambda: uid not in {
+        each.metadata.uid for each in core.list_namespaced_pod(namespace).items}, seconds=60)
+    until("redis-0 is there", lambda: len(core.list_namespaced_pod(namespace).items) == 2, seconds=60)
     platform.kubectl("wait", "pod/redis-0", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
     assert ask("redis-0", "get", "fruit") == "propagule"
 
@@ -78,7 +80,8 @@ def test_redis_keeps_its_data(platform, core, namespace):
 POSTGRES = """
 set -e
 bin=$(ls -d /usr/lib/postgresql/*/bin | tail -1)
-[ -e /data/db/PG_VERSION ] || $bin/initdb -D /data/db -A trust -U shop > /dev/null
+[ -e /data/db/PG_VERSION ] || { $bin/initdb -D /data/db -A trust -U shop > /dev/null
+  echo "host all all all trust" >> /data/db/pg_hba.conf; }
 exec $bin/postgres -D /data/db -c listen_addresses='*' -c unix_socket_directories=/tmp
 """
 
@@ -141,7 +144,7 @@ def test_what_pods_use(platform, core, namespace):
         "spec": {"selector": {"matchLabels": {"app": "spin"}}, "template": {
             "metadata": {"labels": {"app": "spin"}},
             "spec": {"terminationGracePeriodSeconds": 1, "containers": [spin]}}}}))
-    platform.kubectl("autoscale", "deployment/spin", "-n", namespace, "--cpu=50%", "--min=1", "--max=2")
+    platform.kubectl("autoscale", "deployment/spin", "-n", namespace, "--cpu-percent=50", "--min=1", "--max=2")
     line = until("its use is known", lambda: platform.kubectl(
         "top", "pods", "-n", namespace, "--no-headers", check=False).stdout.split(), seconds=60, pause=1)
     assert line[0].startswith("spin-") and 10 < int(line[1].removesuffix("m")) < 260, line

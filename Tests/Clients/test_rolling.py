@@ -77,7 +77,7 @@ def test_twenty_rollouts_lose_no_request(platform, pods, namespace):
         # 2: restarted, and back to the version before.
         change("rollout", "restart", "deployment/web")
         settled(platform, namespace, replicas)
-        change("rollout", "undo", "deployment/web", "--to-revision=1")
+        change("rollout", "undo", "deployment/web")
         settled(platform, namespace, replicas)
         rollouts += 5
     finally:
