@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -65,6 +66,14 @@ def test_resources_change_in_place(platform, groups, namespace):
     assert container()["restartCount"] == 1
     refused = resize({"requests": {"cpu": "250m", "memory": "96Mi"}, "limits": {"cpu": "250m", "memory": "96Mi"}})
     assert "Pod QOS Class may not change as a result of resizing" in refused.stderr
+
+
+def test_out_of_memory(platform, groups, namespace):
+    greedy = f"exec {sys.executable} -c 'import time; x = b\"x\" * (200 << 20); time.sleep(1000)'"
+    platform.apply(pod("greedy", namespace, greedy, resources={"limits": {"memory": "32Mi"}}, restartPolicy="Never"))
+    end = until("it is killed", lambda: (status(platform, namespace, "greedy").get("containerStatuses") or [{}])[0]
+                .get("state", {}).get("terminated"))
+    assert (end["reason"], end["exitCode"]) == ("OOMKilled", 137)
 
 
 def test_important_pods_push_others_aside(platform, pods, namespace):

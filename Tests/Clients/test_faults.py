@@ -1,4 +1,4 @@
-"""What goes wrong on a machine: memory, disk, clocks, probes that hang, many pods at once. Everything converges, nothing stays."""
+"""What goes wrong on a machine: disk, clocks, probes that hang, many pods at once. Everything converges, nothing stays."""
 
 import json
 import os
@@ -37,14 +37,8 @@ def is_ready(platform, name):
     return any(each["type"] == "Ready" and each["status"] == "True" for each in status(platform, name).get("conditions", []))
 
 
-def has_groups():
-    return any(os.access(path, os.W_OK) for path in ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/cgroup.subtree_control"))
-
-
-def test_memory_disk_and_probes(secluded):
+def test_volumes_and_probes(secluded):
     platform = secluded.start()
-    greedy = f"exec {sys.executable} -c 'import time; x = b\"x\" * (200 << 20); time.sleep(1000)'"
-    platform.apply(pod("greedy", container("main", greedy, resources={"limits": {"memory": "32Mi"}}), restartPolicy="Never"))
     platform.apply(pod(
         "heap", container("main", "exec dd if=/dev/zero of=/data/heap bs=1M count=8; exec sleep 1000",
                           volumeMounts=[{"name": "data", "mountPath": "/data"}]),
@@ -57,9 +51,6 @@ def test_memory_disk_and_probes(secluded):
                                                   "timeoutSeconds": 1, "failureThreshold": 2}),
         {"name": "deaf", "image": "host", "command": [sys.executable, "-c", hangs],
          "readinessProbe": {"httpGet": {"port": 8080}, "periodSeconds": 1, "timeoutSeconds": 1}}))
-    if has_groups():
-        end = until("greedy is killed", lambda: first(platform, "greedy").get("state", {}).get("terminated"))
-        assert (end["reason"], end["exitCode"]) == ("OOMKilled", 137)
     until("the hung program is restarted", lambda: first(platform, "hung").get("restartCount", 0) > 0)
     events = lambda name: platform.kubectl("events", "--for", f"pod/{name}")
     until("both time-outs are told", lambda: "Liveness probe failed" in events("hung")
@@ -134,7 +125,8 @@ def test_the_clock_is_set(secluded):
     until("all are ready", lambda: all(is_ready(platform, name) for name in names))
     node = lambda: {each["type"]: each["status"] for each in platform.objects("nodes")["items"][0]["status"]["conditions"]}
     renewed = lambda: platform.objects("lease", "-n", "kube-node-lease")["items"][0]["spec"]["renewTime"]
-    for name, step in (("forth", "+4h"), ("back", "-4h")):
+    # Never before the first start: the certificates are not valid then.
+    for name, step, another in (("forth", "+4h", "+9h"), ("back", "+5h", "+1h")):
         offset.write_text(step)
         before = renewed()
         until("the lease is renewed by the new clock", lambda: renewed() != before, seconds=30)
@@ -150,7 +142,7 @@ def test_the_clock_is_set(secluded):
         log = subprocess.Popen([*INSIDE, "kubectl", "--kubeconfig", str(platform.state / "kubeconfig"), "logs", "-f", name],
                                stdout=subprocess.PIPE, text=True)
         platform.kubectl("delete", "pod", name, "--wait=false")
-        offset.write_text("+9h" if step == "+4h" else "-9h")
+        offset.write_text(another)
         until(f"{name} is gone", lambda: name not in platform.kubectl("get", "pods", "-o", "name"), seconds=30)
         assert "done" in log.communicate(timeout=30)[0], "it had its time to end"
 
