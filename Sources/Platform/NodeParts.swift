@@ -26,12 +26,13 @@ struct NodeParts: Sendable {
             throw Problem(.forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
         }
         let directory = configuration.directory
+        // What only looks comes first: a machine that cannot run pods is left as it is.
+        let runtime = try ProcessRuntime(directory: directory + "/runtime", hidden: [directory], logger: logger)
         try StateDirectory.prepare(directory + "/network")
         let network = try RoutedNetwork(
             directory: directory + "/network", podCIDR: configuration.podCIDR, logger: logger)
         try await network.start()
         try await HostAddresses(configuration.serviceAddresses).add()
-        let runtime = try ProcessRuntime(directory: directory + "/runtime", hidden: [directory], logger: logger)
         try await runtime.adopt()
         let proxy = try ServiceProxy(
             client: client("service-proxy"), serviceCIDR: configuration.serviceCIDR, podCIDR: configuration.podCIDR,

@@ -19,9 +19,11 @@ class Secluded(Platform):
     """A platform that shares nothing of the network with others."""
 
     environment = {}
+    #: What the platform is started by: a program that takes something of the machine away from it.
+    wrapping = []
 
     def start(self, *manifests):
-        command = [*INSIDE, self.binary, "up", "--state", str(self.state), "--log-level", "info"]
+        command = [*INSIDE, *self.wrapping, self.binary, "up", "--state", str(self.state), "--log-level", "info"]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT,
                                             env=os.environ | self.environment)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -117,4 +118,21 @@ def test_parts_of_volumes(platform, pods, namespace):
         "volumeMounts": [{"name": "disk", "mountPath": "/d", "mountPropagation": "Bidirectional"}],
         "securityContext": {"privileged": True}}, volumes=[{"name": "disk", "emptyDir": {}}]))
     events = lambda: platform.kubectl("get", "events", "-n", namespace)
+    # What the machine mounts later arrives where its own mounts are shared; elsewhere that is said.
+    shared = any(" shared:" in line for line in open("/proc/self/mountinfo") if line.split()[4] == "/")
+    later = platform.directory / "later"
+    (later / "in").mkdir(parents=True)
+    platform.apply(pod("host", namespace, "until [ -e /h/in/seen ]; do sleep 0.1; done; echo arrived; exec sleep 1000", container={
+        "volumeMounts": [{"name": "host", "mountPath": "/h", "mountPropagation": "HostToContainer"}]},
+        volumes=[{"name": "host", "hostPath": {"path": str(later)}}]))
+    if shared:
+        platform.kubectl("wait", "pod/host", "-n", namespace, "--for=condition=Ready", "--timeout=30s")
+        subprocess.run(["mount", "-t", "tmpfs", "later", str(later / "in")], check=True)
+        try:
+            (later / "in" / "seen").touch()
+            until("it arrives", lambda: "arrived" in platform.kubectl("logs", "host", "-n", namespace))
+        finally:
+            subprocess.run(["umount", "-l", str(later / "in")], check=True)
+    else:
+        until("it is said", lambda: "nothing can arrive from it" in events())
     until("it is refused by name", lambda: "mountPropagation Bidirectional is not supported" in events())

@@ -104,6 +104,35 @@ def test_a_full_disk(secluded):
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
+NO_OVERLAY = "grep -v overlay /proc/filesystems > $0; mount --bind $0 /proc/filesystems"
+LACKS = {
+    "root": (["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+             "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without"),
+    "nft": (["unshare", "--mount", "sh", "-c", "for each in /usr/sbin/nft /sbin/nft; do mount --bind /dev/null $each; done; exec \"$@\"", "sh"],
+            "this machine lacks the program nft (install the package nftables); the API, the catalogue"),
+    "overlay": (["unshare", "--mount", "sh", "-c", NO_OVERLAY + '; exec "$@"'], "need the overlay file system"),
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_machine_that_lacks_something(secluded, lack):
+    """One clear sentence; the API works; a pod waits and says why; the machine's network is left as it was."""
+    platform = secluded
+    wrapping, words = LACKS[lack]
+    platform.directory.chmod(0o777)
+    platform.wrapping = wrapping + ([str(platform.directory / "filesystems")] if lack == "overlay" else [])
+    before = machine(platform.state)
+    platform.start()
+    said = [line for line in platform.log.read_text().splitlines() if "no pods run here" in line]
+    assert len(said) == 1 and words in said[0], platform.log.read_text()
+    platform.apply(pod("waits", container("main", "exec sleep 1000")))
+    until("it is said", lambda: "no nodes available to schedule pods" in platform.kubectl("describe", "pod", "waits"))
+    platform.kubectl("delete", "pod", "waits")
+    after = machine(platform.state)
+    assert {key: after[key] for key in ("links", "addresses", "routes", "rules", "mounts")} == {
+        key: before[key] for key in ("links", "addresses", "routes", "rules", "mounts")}
+
+
 FAKETIME = next(iter(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 

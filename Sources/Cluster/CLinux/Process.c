@@ -37,41 +37,57 @@ static void reset_signals(void) {
 
 static int open_null(void) { return open("/dev/null", O_RDWR | O_CLOEXEC); }
 
+/// The program's own process; never returns. Its parent's memory is its own until it executes.
+static void become_detached(const clinux_spec *spec, int socket, int log, int report) {
+    int result = (int)getpid();
+    reset_signals();
+    // The descriptors first move out of the way of 0 to 3.
+    int null = fcntl(open_null(), F_DUPFD_CLOEXEC, 10);
+    int end = fcntl(report, F_DUPFD_CLOEXEC, 10);
+    int other = fcntl(socket, F_DUPFD_CLOEXEC, 10);
+    int out = fcntl(log, F_DUPFD_CLOEXEC, 10);
+    if (null >= 0 && end >= 0 && other >= 0 && out >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1
+        && dup2(out, 2) == 2 && dup2(other, 3) == 3 && dup3(end, 4, O_CLOEXEC) == 4) {
+        syscall(SYS_close_range, 5, ~0U, 0);
+        (void)!chdir("/");
+        (void)!write(4, &result, sizeof result);
+        execve(spec->arguments.items[0], spec->arguments.items, spec->environment.items);
+        result = -errno;
+        (void)!write(4, &result, sizeof result);
+    }
+    _exit(127);
+}
+
+/// The process in between, whose end leaves the program to `init`; never returns.
+static void become_middle(const clinux_spec *spec, int socket, int log, int report) {
+    setsid();
+    pid_t child = vfork();
+    if (child == 0) become_detached(spec, socket, log, report);
+    int result = -errno;
+    if (child < 0) (void)!write(report, &result, sizeof result);
+    _exit(0);
+}
+
 int clinux_spawn_detached(const clinux_spec *spec, int socket, int log) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0) return -errno;
-    pid_t middle = fork();
-    if (middle < 0) return -errno;
-    if (middle == 0) {
-        setsid();
-        pid_t child = fork();
-        if (child != 0) {
-            int result = child < 0 ? -errno : child;
-            if (child < 0) (void)!write(ends[1], &result, sizeof result);
-            _exit(0);
-        }
-        int result = (int)getpid();
-        reset_signals();
-        // The descriptors first move out of the way of 0 to 3.
-        int null = fcntl(open_null(), F_DUPFD_CLOEXEC, 10);
-        int end = fcntl(ends[1], F_DUPFD_CLOEXEC, 10);
-        int other = fcntl(socket, F_DUPFD_CLOEXEC, 10);
-        int out = fcntl(log, F_DUPFD_CLOEXEC, 10);
-        if (null >= 0 && end >= 0 && other >= 0 && out >= 0 && dup2(null, 0) == 0 && dup2(out, 1) == 1
-            && dup2(out, 2) == 2 && dup2(other, 3) == 3 && dup3(end, 4, O_CLOEXEC) == 4) {
-            syscall(SYS_close_range, 5, ~0U, 0);
-            (void)!chdir("/");
-            (void)!write(4, &result, sizeof result);
-            execve(spec->arguments.items[0], spec->arguments.items, spec->environment.items);
-            result = -errno;
-            (void)!write(4, &result, sizeof result);
-        }
-        _exit(127);
-    }
+    // The children borrow this process's memory instead of copying it, which would take long and slow down all its
+    // threads afterwards; so no signal may find a handler of this process in them.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t middle = vfork();
+    if (middle == 0) become_middle(spec, socket, log, ends[1]);
+    int failure = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     close(ends[1]);
+    if (middle < 0) {
+        close(ends[0]);
+        return -failure;
+    }
     while (waitpid(middle, NULL, 0) < 0 && errno == EINTR) {}
     // First the pid, then nothing if exec succeeded, or the error.
-    int pid = -ECHILD, failure = 0;
+    int pid = -ECHILD;
     (void)!read(ends[0], &pid, sizeof pid);
     if (read(ends[0], &failure, sizeof failure) == (ssize_t)sizeof failure) pid = failure;
     close(ends[0]);

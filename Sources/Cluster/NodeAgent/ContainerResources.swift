@@ -61,7 +61,7 @@ struct ResizeRoom: Sendable {
         }
         for name in ContainerResources.names {
             let wanted = amount(name, containers)
-            let used = others.filter { !Self.hasEnded($0) }.reduce(0 as Int64) { $0 + amount(name, Self.lasting($1)) }
+            let used = others.filter { !Self.hasEnded($0) }.reduce(0 as Int64) { $0 + amount(name, Self.held(by: $1)) }
             if wanted + used > capacity(name) {
                 return .deferred(
                     "Node didn't have enough resource: \(name), requested: \(wanted), used: \(used), "
@@ -84,6 +84,18 @@ struct ResizeRoom: Sendable {
     static func lasting(_ pod: Object) -> [JSON] {
         (pod.spec["containers"]?.array ?? [])
             + (pod.spec["initContainers"]?.array ?? []).filter { $0["restartPolicy"]?.string == "Always" }
+    }
+
+    /// The same with what they were granted, which may be less than what they ask for by now.
+    private static func held(by pod: Object) -> [JSON] {
+        let statuses = (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
+        return lasting(pod).map { container in
+            var held = container
+            if let granted = statuses.first(where: { $0["name"] == container["name"] })?["allocatedResources"] {
+                held["resources", "requests"] = granted
+            }
+            return held
+        }
     }
 
     private static func hasEnded(_ pod: Object) -> Bool { ["Succeeded", "Failed"].contains(pod.status["phase"]?.string) }
