@@ -29,7 +29,10 @@ import Testing
                     [
                         "downwardAPI": [
                             "items": [
-                                ["path": "namespace", "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"]]
+                                [
+                                    "path": "namespace",
+                                    "fieldRef": ["apiVersion": "v1", "fieldPath": "metadata.namespace"],
+                                ]
                             ]
                         ]
                     ],
@@ -43,7 +46,8 @@ import Testing
         quiet["spec", "automountServiceAccountToken"] = false
         #expect(try await server.post(pods, quiet)["spec", "volumes"] == nil)
         let account: JSON = [
-            "metadata": ["name": "shy"], "automountServiceAccountToken": false, "imagePullSecrets": [["name": "registry"]],
+            "metadata": ["name": "shy"], "automountServiceAccountToken": false,
+            "imagePullSecrets": [["name": "registry"]],
         ]
         #expect(try await server.post(accounts, account).code == 201)
         var shy = Sample.pod("shy")
@@ -79,13 +83,15 @@ import Testing
         #expect(answer["spec", "audiences"] == ["https://kubernetes.default.svc.cluster.local"])
         let token = try #require(answer["status", "token"]?.string)
         #expect(try server.identity(token: token).name == "system:serviceaccount:default:default")
-        let review = try await server.post("/apis/authentication.k8s.io/v1/tokenreviews", ["spec": ["token": .string(token)]])
+        let review = try await server.post(
+            "/apis/authentication.k8s.io/v1/tokenreviews", ["spec": ["token": .string(token)]])
         #expect(review["status", "authenticated"] == true)
         #expect(review["status", "user", "username"] == "system:serviceaccount:default:default")
         #expect(review["status", "user", "extra"]?["authentication.kubernetes.io/pod-name"] == ["web"])
         _ = try await server.send(.delete, pods + "/web")
         #expect(throws: Problem.self) { try server.identity(token: token) }
-        let late = try await server.post("/apis/authentication.k8s.io/v1/tokenreviews", ["spec": ["token": .string(token)]])
+        let late = try await server.post(
+            "/apis/authentication.k8s.io/v1/tokenreviews", ["spec": ["token": .string(token)]])
         #expect(late["status"] == ["user": [:], "error": "[service account token has been invalidated]"])
     }
 

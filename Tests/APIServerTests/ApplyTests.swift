@@ -59,7 +59,8 @@ import Testing
         #expect(nameless.code == 422)
         #expect(
             nameless.message
-                == "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch")
+                == "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
+        )
         let version = try await apply(server, path, ["apiVersion": "v2", "kind": "ConfigMap"], as: "one")
         #expect(version.code == 400)
         #expect(
@@ -88,32 +89,34 @@ import Testing
 
     @Test func everyWriterIsAccountedFor() async throws {
         let server = try await Server()
-        let made = try await server.post(Self.deployments + "?fieldManager=maker", Sample.deployment("web", replicas: 1))
+        let made = try await server.post(
+            Self.deployments + "?fieldManager=maker", Sample.deployment("web", replicas: 1))
         let list = owners(made)
         #expect(list.count == 1)
         #expect(
             list.first?.hasPrefix(
                 #"""
-                    maker Update apps/v1 {"f:spec":{"f:progressDeadlineSeconds":{},"f:replicas":{},\#
-                    "f:revisionHistoryLimit":{},"f:selector":{},"f:strategy":{"f:rollingUpdate":{".":{},"f:maxSurge":{},\#
-                    "f:maxUnavailable":{}},"f:type":{}},"f:template":{"f:metadata":{"f:labels":{".":{},"f:app":{}}},\#
-                    "f:spec":{"f:containers":{"k:{\"name\":\"main\"}":{".":{},"f:image":{}
-                    """#
+                maker Update apps/v1 {"f:spec":{"f:progressDeadlineSeconds":{},"f:replicas":{},\#
+                "f:revisionHistoryLimit":{},"f:selector":{},"f:strategy":{"f:rollingUpdate":{".":{},"f:maxSurge":{},\#
+                "f:maxUnavailable":{}},"f:type":{}},"f:template":{"f:metadata":{"f:labels":{".":{},"f:app":{}}},\#
+                "f:spec":{"f:containers":{"k:{\"name\":\"main\"}":{".":{},"f:image":{}
+                """#
             ) == true, "\(list)")
         let scale: JSON = ["spec": ["replicas": 4]]
         _ = try await server.send(
             .patch, Self.deployments + "/web/scale?fieldManager=scaler", scale, type: "application/merge-patch+json")
         let status: JSON = ["status": ["replicas": 4, "conditions": [["type": "Available", "status": "True"]]]]
         let reply = try await server.send(
-            .patch, Self.deployments + "/web/status?fieldManager=controller", status, type: "application/merge-patch+json")
+            .patch, Self.deployments + "/web/status?fieldManager=controller", status,
+            type: "application/merge-patch+json")
         let all = owners(reply)
         #expect(all.contains(#"scaler Update apps/v1 scale {"f:spec":{"f:replicas":{}}}"#), "\(all)")
         #expect(
             all.contains(
                 #"""
-                    controller Update apps/v1 status {"f:status":{"f:conditions":{".":{},\#
-                    "k:{\"type\":\"Available\"}":{".":{},"f:status":{},"f:type":{}}},"f:replicas":{}}}
-                    """#
+                controller Update apps/v1 status {"f:status":{"f:conditions":{".":{},\#
+                "k:{\"type\":\"Available\"}":{".":{},"f:status":{},"f:type":{}}},"f:replicas":{}}}
+                """#
             ), "\(all)")
         #expect(!all.contains { $0.hasPrefix("maker") && $0.contains("f:replicas") })
     }
@@ -122,13 +125,15 @@ import Testing
         let server = try await Server()
         let made = try await server.post(Self.maps + "?fieldManager=maker", Sample.configMap("a", ["x": "1"]))
         let kept = try await server.send(
-            .patch, Self.maps + "/a?fieldManager=x", ["metadata": ["managedFields": []]], type: "application/merge-patch+json")
+            .patch, Self.maps + "/a?fieldManager=x", ["metadata": ["managedFields": []]],
+            type: "application/merge-patch+json")
         #expect(owners(kept) == owners(made))
         let renamed: JSON = [
             ["op": "replace", "path": "/metadata/managedFields/0/manager", "value": "kubectl"],
             ["op": "replace", "path": "/metadata/managedFields/0/operation", "value": "Apply"],
         ]
-        let moved = try await server.send(.patch, Self.maps + "/a?fieldManager=x", renamed, type: "application/json-patch+json")
+        let moved = try await server.send(
+            .patch, Self.maps + "/a?fieldManager=x", renamed, type: "application/json-patch+json")
         #expect(owners(moved) == [#"kubectl Apply v1 {"f:data":{".":{},"f:x":{}}}"#])
         let erased = try await server.send(
             .patch, Self.maps + "/a?fieldManager=x", ["metadata": ["managedFields": [[:]]]],

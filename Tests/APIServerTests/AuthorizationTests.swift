@@ -20,7 +20,9 @@ import Testing
             refused.message
                 == "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace "
                 + "\"default\"")
-        #expect(try await server.give(RoleSample.role("reader", in: "default", RoleSample.rule("list", "pods"))).code == 201)
+        #expect(
+            try await server.give(RoleSample.role("reader", in: "default", RoleSample.rule("list", "pods"))).code == 201
+        )
         let binding = RoleSample.binding("b", in: "default", to: "Role/reader", "User/jane")
         #expect(try await server.give(binding).code == 201)
         #expect(try await server.get(pods, as: jane).code == 200)
@@ -77,10 +79,14 @@ import Testing
             .patch, path, ["rules": more["rules"] ?? []], type: "application/merge-patch+json", as: jane)
         #expect(patched.code == 403)
         let binding = RoleSample.binding("up", in: "default", to: "ClusterRole/cluster-admin", "User/jane")
-        #expect(try await server.give(binding, as: jane).message.contains("{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}"))
+        #expect(
+            try await server.give(binding, as: jane).message.contains(
+                "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}"))
         let vain = RoleSample.binding("vain", in: "default", to: "Role/none", "User/jane")
         #expect(try await server.give(vain, as: jane).code == 404)
-        #expect(try await server.give(RoleSample.binding("fine", in: "default", to: "Role/own", "User/bob"), as: jane).code == 201)
+        #expect(
+            try await server.give(RoleSample.binding("fine", in: "default", to: "Role/own", "User/bob"), as: jane).code
+                == 201)
         // The verbs bind and escalate let him.
         _ = try await server.give(
             RoleSample.role(
@@ -157,7 +163,9 @@ import Testing
                 "reason": "RBAC: allowed by RoleBinding \"b/default\" of ClusterRole \"view\" to User \"jane\"",
             ])
         #expect(try await may("delete", "pods") == ["allowed": false])
-        let about: JSON = ["user": "jane", "resourceAttributes": ["namespace": "default", "verb": "get", "resource": "pods"]]
+        let about: JSON = [
+            "user": "jane", "resourceAttributes": ["namespace": "default", "verb": "get", "resource": "pods"],
+        ]
         #expect(try await server.post("\(group)/subjectaccessreviews", ["spec": about])["status", "allowed"] == true)
         #expect(try await server.post("\(group)/subjectaccessreviews", ["spec": about], as: jane).code == 403)
         let local = "\(group)/namespaces/default/localsubjectaccessreviews"
@@ -168,7 +176,10 @@ import Testing
         let rules = try await server.post(
             "\(group)/selfsubjectrulesreviews", ["spec": ["namespace": "default"]], as: jane)
         let lists = rules["status", "resourceRules"]?.array ?? []
-        #expect(lists.contains { $0["resources"]?.strings?.contains("pods") == true && $0["verbs"] == ["get", "list", "watch"] })
+        #expect(
+            lists.contains {
+                $0["resources"]?.strings?.contains("pods") == true && $0["verbs"] == ["get", "list", "watch"]
+            })
         #expect(rules["status", "incomplete"] == false)
         #expect(try await server.get("\(group)/selfsubjectaccessreviews").code == 405)
     }

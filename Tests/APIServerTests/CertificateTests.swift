@@ -98,11 +98,15 @@ import X509
             change(&csr)
             return try await server.post(path, csr).message
         }
-        #expect(try await message { $0["spec", "request"] = "eA==" }.contains("PEM block type must be CERTIFICATE REQUEST"))
+        #expect(
+            try await message { $0["spec", "request"] = "eA==" }.contains("PEM block type must be CERTIFICATE REQUEST"))
         #expect(try await message { $0["spec", "usages"] = [] }.contains("spec.usages: Required value"))
         #expect(try await message { $0["spec", "usages"] = ["flying"] }.contains("Unsupported value: \"flying\""))
-        #expect(try await message { $0["spec", "signerName"] = "kubernetes.io/legacy-unknown" }.contains("not allowed via this"))
-        #expect(try await message { $0["spec", "signerName"] = "me" }.contains("must be a fully qualified domain and path"))
+        #expect(
+            try await message { $0["spec", "signerName"] = "kubernetes.io/legacy-unknown" }.contains(
+                "not allowed via this"))
+        #expect(
+            try await message { $0["spec", "signerName"] = "me" }.contains("must be a fully qualified domain and path"))
         #expect(try await message { $0["spec", "expirationSeconds"] = 60 }.contains("less than 600 seconds"))
         let masters = object(try request("king", ["system:masters"]))
         #expect(
@@ -141,7 +145,8 @@ import X509
         let named = try RequestedCertificate(pem: request("system:node:a", ["system:nodes"], names: [.dnsName("a")]))
         #expect(named.refusal(by: .kubeletServing, usages: serving) == nil)
         #expect(named.refusal(by: .kubeletClient, usages: usages) == "DNS or IP subjectAltNames are not allowed")
-        let mail = try RequestedCertificate(pem: request("system:node:a", ["system:nodes"], names: [.rfc822Name("a@b")]))
+        let mail = try RequestedCertificate(
+            pem: request("system:node:a", ["system:nodes"], names: [.rfc822Name("a@b")]))
         #expect(mail.refusal(by: .kubeletServing, usages: serving) == "Email subjectAltNames are not allowed")
     }
 
@@ -155,7 +160,8 @@ import X509
         let certificate = try Certificate(pemEncoded: pem)
         #expect(certificate.notValidAfter.timeIntervalSince(certificate.notValidBefore) == 900)
         #expect(throws: Problem.self) {
-            try signing.sign(requestPEM: request("x"), by: .kubeletClient, usages: ["client auth"], seconds: nil, now: now)
+            try signing.sign(
+                requestPEM: request("x"), by: .kubeletClient, usages: ["client auth"], seconds: nil, now: now)
         }
     }
 }

@@ -92,8 +92,11 @@ import Testing
         let path = Self.definitions + "/ships.example.com?fieldManager=a"
         #expect(try await server.send(.patch, path, other, type: "application/apply-patch+yaml").code == 403)
         // What is there may still change.
-        #expect(try await server.send(.patch, Self.definitions + "/boats.example.com", ["metadata": ["labels": ["a": "b"]]],
-                                      type: "application/merge-patch+json").code == 200)
+        #expect(
+            try await server.send(
+                .patch, Self.definitions + "/boats.example.com", ["metadata": ["labels": ["a": "b"]]],
+                type: "application/merge-patch+json"
+            ).code == 200)
     }
 
     @Test func aDefinitionIsEstablishedAndPublishedAtOnce() async throws {
@@ -118,7 +121,8 @@ import Testing
 
         let three = try await server.get("/openapi/v3/apis/example.com/v1")
         let schema = try #require(three.tree.value(at: ["components", "schemas", "com.example.v1.Boat"]))
-        #expect(schema["x-kubernetes-group-version-kind"] == [["group": "example.com", "kind": "Boat", "version": "v1"]])
+        #expect(
+            schema["x-kubernetes-group-version-kind"] == [["group": "example.com", "kind": "Boat", "version": "v1"]])
         #expect(schema["properties", "spec", "properties", "crew", "minimum"] == 1)
         let two = try await server.get("/openapi/v2")
         #expect(two.tree.value(at: ["definitions", "com.example.v1.Boat"]) != nil)
@@ -141,7 +145,8 @@ import Testing
         #expect(strict.code == 400)
         #expect(
             strict.message
-                == "Boat in version \"v1\" cannot be handled as a Boat: strict decoding error: unknown field \"spec.captain\"")
+                == "Boat in version \"v1\" cannot be handled as a Boat: strict decoding error: unknown field \"spec.captain\""
+        )
 
         let wrong = try await server.post(Self.boats, Self.boat("two", crew: "many"))
         #expect(wrong.code == 422)
@@ -162,7 +167,8 @@ import Testing
         _ = try await server.post(Self.boats, Self.boat("one"))
         let merge = "application/merge-patch+json"
         let status = try await server.send(
-            .patch, "\(Self.boats)/one/status", ["spec": ["crew": 9], "status": ["aboard": 2, "selector": "a=b"]], type: merge)
+            .patch, "\(Self.boats)/one/status", ["spec": ["crew": 9], "status": ["aboard": 2, "selector": "a=b"]],
+            type: merge)
         #expect(status.code == 200, "\(status.message)")
         #expect(status["spec", "crew"] == 3)
         #expect(status["status", "aboard"] == 2)

@@ -83,7 +83,8 @@ import Testing
         RuleCase(
             "exit codes",
             [
-                policy + ".onExitCodes.containerName: Invalid value: \"side\": must be one of the container or initContainer "
+                policy
+                    + ".onExitCodes.containerName: Invalid value: \"side\": must be one of the container or initContainer "
                     + "names in the pod template",
                 policy + ".onExitCodes.values[1]: Invalid value: 0: must not be 0 for the In operator",
                 policy + ".onExitCodes.values[2]: Duplicate value: 0",
@@ -175,7 +176,9 @@ import Testing
                 "spec.successPolicy: Invalid value: {\"rules\":[]}: requires indexed completion mode"
             ]
         ) {
-            for field in ["backoffLimitPerIndex", "maxFailedIndexes", "podFailurePolicy", "completionMode"] { $0["spec", field] = nil }
+            for field in ["backoffLimitPerIndex", "maxFailedIndexes", "podFailurePolicy", "completionMode"] {
+                $0["spec", field] = nil
+            }
             $0["spec", "successPolicy"] = ["rules": []]
         },
         RuleCase(

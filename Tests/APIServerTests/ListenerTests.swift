@@ -40,11 +40,13 @@ import Testing
 
     @Test func aServerThatIsNotThereIsNamed() async throws {
         let transport = try HTTPSTransport(
-            Kubeconfig(parsing: """
-                current-context: a
-                contexts: [{name: a, context: {cluster: a}}]
-                clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
-                """) { _ in [] })
+            Kubeconfig(
+                parsing: """
+                    current-context: a
+                    contexts: [{name: a, context: {cluster: a}}]
+                    clusters: [{name: a, cluster: {server: "https://127.0.0.1:1"}}]
+                    """
+            ) { _ in [] })
         let request = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/version")
         do {
             _ = try await transport.send(request, body: [])

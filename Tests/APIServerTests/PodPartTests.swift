@@ -114,7 +114,8 @@ import Testing
         #expect(added.object.generation == 2)
         #expect(added.fields[values: .init("Warning") ?? .accept].isEmpty)
         let second: JSON = ["spec": ["ephemeralContainers": [["name": "again", "image": "busybox"]]]]
-        #expect(try await server.send(.patch, path, second, type: type)["spec", "ephemeralContainers"]?.array?.count == 2)
+        #expect(
+            try await server.send(.patch, path, second, type: type)["spec", "ephemeralContainers"]?.array?.count == 2)
         let removed = try await server.send(
             .patch, path, ["spec": ["ephemeralContainers": .null]], type: "application/merge-patch+json")
         #expect(removed.code == 422)
@@ -178,7 +179,9 @@ import Testing
                 + "supported values: \"Background\", \"Foreground\", \"Orphan\"")
         let uid = try await delete(["preconditions": ["uid": "x"]])
         #expect(uid.code == 409)
-        #expect(uid.message.hasSuffix("Precondition failed: UID in precondition: x, UID in object meta: \(made.object.uid)"))
+        #expect(
+            uid.message.hasSuffix("Precondition failed: UID in precondition: x, UID in object meta: \(made.object.uid)")
+        )
         let revision = try await delete(["preconditions": ["resourceVersion": "1"]])
         #expect(revision.code == 409)
         #expect(revision.message.contains("ResourceVersion in precondition: 1"))
@@ -221,7 +224,9 @@ import Testing
         #expect(blind.message.hasSuffix("metadata.resourceVersion: Invalid value: 0: must be specified for an update"))
         var numbered = Sample.configMap("b")
         numbered["metadata", "resourceVersion"] = "5"
-        #expect(try await server.post(Self.maps, numbered).message == "resourceVersion should not be set on objects to be created")
+        #expect(
+            try await server.post(Self.maps, numbered).message
+                == "resourceVersion should not be set on objects to be created")
     }
 
     @Test func aScaleCanBeApplied() async throws {
@@ -234,7 +239,8 @@ import Testing
         let refused = try await server.send(
             .patch, path + "/web/scale?fieldManager=hpa", scale, type: ApplyRequest.contentType)
         #expect(refused.code == 409)
-        #expect(refused.message == "Apply failed with 1 conflict: conflict with \"maker\" using apps/v1: .spec.replicas")
+        #expect(
+            refused.message == "Apply failed with 1 conflict: conflict with \"maker\" using apps/v1: .spec.replicas")
         let forced = try await server.send(
             .patch, path + "/web/scale?fieldManager=hpa&force=true", scale, type: ApplyRequest.contentType)
         #expect(forced["spec", "replicas"] == 5)
@@ -252,7 +258,8 @@ import Testing
         let long = try await server.send(
             .patch, Self.maps + "/a", .array(Array(repeating: test, count: JSONPatch.operationLimit + 1)), type: json)
         #expect(long.code == 413)
-        let missing = try await server.send(.patch, Self.maps + "/a", [["op": "remove", "path": "/data/x"]], type: json)
+        let missing = try await server.send(
+            .patch, Self.maps + "/a", [["op": "remove", "path": "/data/x"]], type: json)
         #expect(missing.code == 422)
         let malformed = try await server.send(.patch, Self.maps + "/a", [["op": "fold", "path": "/x"]], type: json)
         #expect(malformed.code == 400)

@@ -87,14 +87,16 @@ enum RoleSample {
     @Test func namesSubresourcesAndStars() {
         store(
             RoleSample.role(
-                "fine", RoleSample.rule("get", "configmaps", names: ["one"]), RoleSample.rule("update", "*/scale", group: "*"),
+                "fine", RoleSample.rule("get", "configmaps", names: ["one"]),
+                RoleSample.rule("update", "*/scale", group: "*"),
                 RoleSample.rule("*", "secrets"), ["verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]]),
             RoleSample.binding("b", to: "ClusterRole/fine", "User/jane"))
         #expect(may(jane, "get", .init(plural: "configmaps", namespace: "a", name: "one")))
         #expect(!may(jane, "get", .init(plural: "configmaps", namespace: "a", name: "two")))
         #expect(!may(jane, "list", .init(plural: "configmaps", namespace: "a")))
         #expect(may(jane, "update", .init(group: "apps", plural: "deployments", subresource: "scale", namespace: "a")))
-        #expect(!may(jane, "update", .init(group: "apps", plural: "deployments", subresource: "status", namespace: "a")))
+        #expect(
+            !may(jane, "update", .init(group: "apps", plural: "deployments", subresource: "status", namespace: "a")))
         #expect(may(jane, "deletecollection", .init(plural: "secrets", namespace: "a")))
         for (path, isAllowed) in [("/metrics", true), ("/metrics/x", false), ("/logs/a/b", true), ("/logs", false)] {
             #expect(authorizer.decide(jane, AccessRequest(verb: "get", path: path)).isAllowed == isAllowed, "\(path)")
@@ -123,7 +125,8 @@ enum RoleSample {
 
     @Test func escalationIsSpelledAsUpstreamDoes() {
         store(
-            RoleSample.role("some", RoleSample.rule("get,list", "pods"), RoleSample.rule("get", "configmaps", names: ["a"])),
+            RoleSample.role(
+                "some", RoleSample.rule("get,list", "pods"), RoleSample.rule("get", "configmaps", names: ["a"])),
             RoleSample.binding("b", to: "ClusterRole/some", "User/jane"))
         func escalation(_ rules: JSON...) -> String? {
             authorizer.escalation(of: jane, in: "", to: rules.map(PolicyRule.init))
@@ -157,7 +160,9 @@ enum RoleSample {
             for rule in entry.object["rules"]?.array ?? [] {
                 let rule = PolicyRule(rule)
                 #expect(!rule.verbs.isEmpty, "\(entry.object.name)")
-                #expect(rule.nonResourceURLs.isEmpty != (rule.resources.isEmpty || rule.apiGroups.isEmpty), "\(entry.object.name)")
+                #expect(
+                    rule.nonResourceURLs.isEmpty != (rule.resources.isEmpty || rule.apiGroups.isEmpty),
+                    "\(entry.object.name)")
             }
             guard let reference = entry.object["roleRef"] else { continue }
             let kind: RoleKind = reference["kind"]?.string == "Role" ? .role : .clusterRole
@@ -183,10 +188,13 @@ enum RoleSample {
         let view = grant("view")
         #expect(may(view, "list", "", "pods") && !may(view, "get", "", "secrets") && !may(view, "create", "", "pods"))
         let edit = grant("edit")
-        #expect(may(edit, "create", "apps", "deployments") && may(edit, "get", "", "secrets") && may(edit, "list", "", "pods"))
+        #expect(
+            may(edit, "create", "apps", "deployments") && may(edit, "get", "", "secrets")
+                && may(edit, "list", "", "pods"))
         #expect(!may(edit, "create", "rbac.authorization.k8s.io", "roles"))
         let admin = grant("admin")
-        #expect(may(admin, "create", "rbac.authorization.k8s.io", "roles") && may(admin, "delete", "apps", "deployments"))
+        #expect(
+            may(admin, "create", "rbac.authorization.k8s.io", "roles") && may(admin, "delete", "apps", "deployments"))
         #expect(!may(admin, "create", "", "resourcequotas"))
     }
 

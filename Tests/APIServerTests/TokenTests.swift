@@ -14,7 +14,10 @@ import Testing
     private final class World: Sendable {
         private let objects = Mutex<[String: Object]>([:])
 
-        func put(_ resource: Resource, _ namespace: String, _ name: String, uid: String, _ change: (inout Object) -> Void = { _ in }) {
+        func put(
+            _ resource: Resource, _ namespace: String, _ name: String, uid: String,
+            _ change: (inout Object) -> Void = { _ in }
+        ) {
             var object = Object(resource, namespace: namespace, name: name)
             object.tree["metadata", "uid"] = .string(uid)
             change(&object)
@@ -49,12 +52,16 @@ import Testing
     ) throws -> String {
         try tokens.issue(
             .init(
-                account: account(), bindings: bindings, audiences: audiences ?? [tokens.issuer], seconds: seconds, id: "j"),
+                account: account(), bindings: bindings, audiences: audiences ?? [tokens.issuer], seconds: seconds,
+                id: "j"),
             now: Self.noon)
     }
 
-    private func read(_ token: String, for audiences: [String]? = nil, after seconds: Int64 = 0) throws(Problem) -> Identity? {
-        try tokens.identity(of: token, for: audiences, now: Self.noon + seconds, lookup: { world.get($0, $1) })?.identity
+    private func read(_ token: String, for audiences: [String]? = nil, after seconds: Int64 = 0) throws(Problem)
+        -> Identity?
+    {
+        try tokens.identity(of: token, for: audiences, now: Self.noon + seconds, lookup: { world.get($0, $1) })?
+            .identity
     }
 
     private func refusal(_ token: String, for audiences: [String]? = nil, after seconds: Int64 = 0) -> String {
@@ -156,7 +163,9 @@ import Testing
     @Test func aSecretsTokenEndsWithTheSecret() throws {
         let token = try tokens.issueLegacy(account: account(), secret: "key")
         #expect(refusal(token) == "service account token has been invalidated")
-        world.put(.secrets, "shop", "key", uid: "s1") { $0["data"] = ["token": .string(Base64.encode(Array(token.utf8)))] }
+        world.put(.secrets, "shop", "key", uid: "s1") {
+            $0["data"] = ["token": .string(Base64.encode(Array(token.utf8)))]
+        }
         #expect(try read(token)?.name == "system:serviceaccount:shop:robot")
         #expect(refusal(token, for: ["vault"]) == "token audiences do not match")
         world.put(.secrets, "shop", "key", uid: "s1") { $0["data"] = ["token": "eA=="] }
@@ -166,7 +175,9 @@ import Testing
     @Test func theKeyIsPublishedForOthers() throws {
         let key = try #require(tokens.keysDocument["keys"]?.array?.first)
         #expect(key["kty"] == "EC" && key["crv"] == "P-256" && key["alg"] == "ES256")
-        #expect(Base64URL.decode(key["x"]?.string ?? "")?.count == 32 && Base64URL.decode(key["y"]?.string ?? "")?.count == 32)
+        #expect(
+            Base64URL.decode(key["x"]?.string ?? "")?.count == 32
+                && Base64URL.decode(key["y"]?.string ?? "")?.count == 32)
         let header = try #require(
             Base64URL.decode(try issue().split(separator: ".")[0]).flatMap { try? JSON(parsing: $0) })
         #expect(header["kid"] == key["kid"])

@@ -27,7 +27,9 @@ import Testing
         #expect(left.paths.map(\.description) == [".a.x", ".a.y", ".b"])
     }
 
-    @Test(arguments: [#"[]"#, #"{"x":{}}"#, #"{"v:{":{}}"#, #"{"k:[]":{}}"#, #"{"i:x":{}}"#, #"{"f:a":1}"#, #"{"":{}}"#])
+    @Test(arguments: [
+        #"[]"#, #"{"x":{}}"#, #"{"v:{":{}}"#, #"{"k:[]":{}}"#, #"{"i:x":{}}"#, #"{"f:a":1}"#, #"{"":{}}"#,
+    ])
     func nonsenseIsRefused(_ text: String) {
         #expect(throws: FormatProblem.self) { try Self.set(text) }
     }
@@ -43,16 +45,17 @@ import Testing
         #expect(left.intersection(right).fieldsV1.text == #"{"f:a":{}}"#)
         #expect(left.subtracting(right).fieldsV1.text == #"{"f:a":{"f:x":{}},"f:b":{}}"#)
         #expect(left.subtractingTrees(right).fieldsV1.text == #"{"f:b":{}}"#)
-        #expect(left.contains(ElementPath("a")) && left.contains(ElementPath("a", "x")) && !left.contains(ElementPath("c")))
+        #expect(
+            left.contains(ElementPath("a")) && left.contains(ElementPath("a", "x")) && !left.contains(ElementPath("c")))
         #expect(left.subtracting(left).isEmpty)
     }
 
     @Test func pathsReadAsUpstreamWritesThem() throws {
         let set = try Self.set(
             #"""
-                {"f:spec":{"f:containers":{"k:{\"name\":\"main\"}":{"f:ports":{"k:{\"containerPort\":80,\#
-                \"protocol\":\"TCP\"}":{}}}}},"f:x":{"v:\"a\"":{},"i:3":{}}}
-                """#)
+            {"f:spec":{"f:containers":{"k:{\"name\":\"main\"}":{"f:ports":{"k:{\"containerPort\":80,\#
+            \"protocol\":\"TCP\"}":{}}}}},"f:x":{"v:\"a\"":{},"i:3":{}}}
+            """#)
         #expect(
             set.paths.map(\.description) == [
                 #".spec.containers[name="main"].ports[containerPort=80,protocol="TCP"]"#, #".x[="a"]"#, ".x[3]",
@@ -68,7 +71,9 @@ import Testing
         var readable = 0
         for _ in 0..<3000 {
             var text = sound
-            for _ in 0...random.next(below: 3) { text[random.next(below: text.count)] = alphabet[random.next(below: alphabet.count)] }
+            for _ in 0...random.next(below: 3) {
+                text[random.next(below: text.count)] = alphabet[random.next(below: alphabet.count)]
+            }
             guard let tree = try? JSON(parsing: text), let set = try? FieldSet(fieldsV1: tree) else { continue }
             readable += 1
             #expect(try FieldSet(fieldsV1: set.fieldsV1) == set)
@@ -120,7 +125,9 @@ private struct SystemOrderedNumbers {
         let pod: JSON = [
             "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "web", "labels": ["run": "web"]],
             "spec": [
-                "containers": [["name": "web", "image": "nginx", "ports": [["containerPort": 80, "protocol": "TCP"]]]],
+                "containers": [
+                    ["name": "web", "image": "nginx", "ports": [["containerPort": 80, "protocol": "TCP"]]]
+                ],
                 "restartPolicy": "Always", "securityContext": [:],
             ],
         ]
@@ -129,11 +136,11 @@ private struct SystemOrderedNumbers {
         #expect(
             found.added.fieldsV1.text
                 == #"""
-                    {"f:apiVersion":{},"f:kind":{},"f:metadata":{"f:labels":{".":{},"f:run":{}},"f:name":{}},\#
-                    "f:spec":{"f:containers":{"k:{\"name\":\"web\"}":{".":{},"f:image":{},"f:name":{},"f:ports":{".":{},\#
-                    "k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:protocol":{}}},\#
-                    "f:resources":{}}},"f:restartPolicy":{},"f:securityContext":{}}}
-                    """#
+                {"f:apiVersion":{},"f:kind":{},"f:metadata":{"f:labels":{".":{},"f:run":{}},"f:name":{}},\#
+                "f:spec":{"f:containers":{"k:{\"name\":\"web\"}":{".":{},"f:image":{},"f:name":{},"f:ports":{".":{},\#
+                "k:{\"containerPort\":80,\"protocol\":\"TCP\"}":{".":{},"f:containerPort":{},"f:protocol":{}}},\#
+                "f:resources":{}}},"f:restartPolicy":{},"f:securityContext":{}}}
+                """#
         )
     }
 
@@ -153,7 +160,8 @@ private struct SystemOrderedNumbers {
         let found = Comparison(from: old, to: new, type: Self.type("v1", "Service"))
         #expect(found.modified.paths.map(\.description) == [".spec.selector"])
         let sets = Comparison(
-            from: ["spec": ["selector": ["matchLabels": ["a": "1"]]]], to: ["spec": ["selector": ["matchLabels": ["a": "2"]]]],
+            from: ["spec": ["selector": ["matchLabels": ["a": "1"]]]],
+            to: ["spec": ["selector": ["matchLabels": ["a": "2"]]]],
             type: Self.type("apps/v1", "Deployment"))
         #expect(sets.modified.paths.map(\.description) == [".spec.selector"])
     }
@@ -176,23 +184,26 @@ private struct SystemOrderedNumbers {
         #expect(found(env("1", "1"), env("1")).removed.paths.map(\.description) == [element])
         let doubled = found(env("1"), env("1", "2"))
         #expect(doubled.added.paths.map(\.description) == [element])
-        #expect(doubled.removed.contains(ElementPath([
-            .field("spec"), .field("containers"), .key([.init(name: "name", value: "main")]), .field("env"),
-            .key([.init(name: "name", value: "A")]), .field("value"),
-        ])))
+        #expect(
+            doubled.removed.contains(
+                ElementPath([
+                    .field("spec"), .field("containers"), .key([.init(name: "name", value: "main")]), .field("env"),
+                    .key([.init(name: "name", value: "A")]), .field("value"),
+                ])))
     }
 
     @Test func anAppliersSetHasNoDotsForMaps() {
         let map: JSON = [
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": ["name": "a", "labels": ["x": "y"], "annotations": [:]],
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": ["name": "a", "labels": ["x": "y"], "annotations": [:]],
             "data": ["k": "v", "gone": .null],
         ]
         #expect(
             FieldSet(of: map, type: Self.type("v1", "ConfigMap")).fieldsV1.text
                 == #"""
-                    {"f:apiVersion":{},"f:data":{"f:gone":{},"f:k":{}},"f:kind":{},"f:metadata":{"f:annotations":{},\#
-                    "f:labels":{"f:x":{}},"f:name":{}}}
-                    """#
+                {"f:apiVersion":{},"f:data":{"f:gone":{},"f:k":{}},"f:kind":{},"f:metadata":{"f:annotations":{},\#
+                "f:labels":{"f:x":{}},"f:name":{}}}
+                """#
         )
         let deduced = FieldSet(of: ["spec": ["a": ["b": 1], "list": [1, 2]]], type: DeducedType())
         #expect(deduced.fieldsV1.text == #"{"f:spec":{".":{},"f:a":{".":{},"f:b":{}},"f:list":{}}}"#)

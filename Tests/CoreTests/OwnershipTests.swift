@@ -72,16 +72,19 @@ private struct Story {
     @Test func anotherValueOfAnOwnedFieldIsAConflict() throws {
         var story = Story("apps/v1", "Deployment")
         try story.apply("a", ["spec": ["replicas": 2]])
-        let conflict = #expect(throws: OwnershipMachine.Refusal.self) { try story.apply("b", ["spec": ["replicas": 3]]) }
+        let conflict = #expect(throws: OwnershipMachine.Refusal.self) {
+            try story.apply("b", ["spec": ["replicas": 3]])
+        }
         guard case .conflicts(let conflicts)? = conflict else { return }
         #expect(conflicts.message == "Apply failed with 1 conflict: conflict with \"a\": .spec.replicas")
         #expect(conflicts.causes.map(\.message) == ["conflict with \"a\""])
         #expect(conflicts.causes.map(\.field) == [".spec.replicas"])
         #expect(story.live?["spec", "replicas"] == 2)
         try story.apply("b", ["spec": ["replicas": 2]])
-        #expect(story.owners == [
-            #"a Apply: {"f:spec":{"f:replicas":{}}}"#, #"b Apply: {"f:spec":{"f:replicas":{}}}"#,
-        ])
+        #expect(
+            story.owners == [
+                #"a Apply: {"f:spec":{"f:replicas":{}}}"#, #"b Apply: {"f:spec":{"f:replicas":{}}}"#,
+            ])
         try story.apply("b", ["spec": ["replicas": 3]], force: true)
         #expect(story.live?["spec", "replicas"] == 3)
         #expect(story.owners == [#"b Apply: {"f:spec":{"f:replicas":{}}}"#])
@@ -109,9 +112,10 @@ private struct Story {
         var story = Story("v1", "ConfigMap")
         try story.apply("a", ["data": ["x": "1", "y": "2"]])
         story.update("u", ["data": ["x": "9", "y": "2", "w": "0"]])
-        #expect(story.owners == [
-            #"a Apply: {"f:data":{"f:y":{}}}"#, #"u Update: {"f:data":{"f:w":{},"f:x":{}}}"#,
-        ])
+        #expect(
+            story.owners == [
+                #"a Apply: {"f:data":{"f:y":{}}}"#, #"u Update: {"f:data":{"f:w":{},"f:x":{}}}"#,
+            ])
         story.update("u", ["data": ["y": "2"]])
         #expect(story.owners == [#"a Apply: {"f:data":{"f:y":{}}}"#])
     }
@@ -133,7 +137,8 @@ private struct Story {
         try story.apply("b", containers(["name": "three", "image": "z"], ["name": "one", "args": ["q"]]))
         #expect(
             story.live?["spec", "containers"] == [
-                ["name": "three", "image": "z"], ["name": "one", "image": "x", "args": ["q"]], ["name": "two", "image": "y"],
+                ["name": "three", "image": "z"], ["name": "one", "image": "x", "args": ["q"]],
+                ["name": "two", "image": "y"],
             ])
         try story.apply("a", containers(["name": "two", "image": "y"]))
         #expect(
@@ -149,7 +154,9 @@ private struct Story {
         var story = Story("v1", "Pod")
         func ports(_ list: JSON...) -> JSON { ["spec": ["containers": [["name": "m", "ports": .array(list)]]]] }
         try story.apply("a", ports(["containerPort": 80]))
-        try story.apply("b", ports(["containerPort": 80, "protocol": "UDP"], ["containerPort": 80, "protocol": "TCP", "name": "web"]))
+        try story.apply(
+            "b",
+            ports(["containerPort": 80, "protocol": "UDP"], ["containerPort": 80, "protocol": "TCP", "name": "web"]))
         #expect(
             story.live?["spec", "containers"]?.array?.first?["ports"] == [
                 ["containerPort": 80, "protocol": "UDP"], ["containerPort": 80, "protocol": "TCP", "name": "web"],
@@ -189,9 +196,10 @@ private struct Story {
         #expect(
             conflicts.message == "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .data.x")
         try story.apply("a", ["data": ["y": "3"]])
-        #expect(story.owners == [
-            #"a Apply: {"f:data":{"f:y":{}}}"#, #"before-first-apply Update: {"f:data":{".":{},"f:x":{}}}"#,
-        ])
+        #expect(
+            story.owners == [
+                #"a Apply: {"f:data":{"f:y":{}}}"#, #"before-first-apply Update: {"f:data":{".":{},"f:x":{}}}"#,
+            ])
     }
 
     @Test func whatDoesNotFitIsRefusedWithItsPath() {
@@ -206,7 +214,8 @@ private struct Story {
             }
         }
         #expect(refusal(["spec": ["replicaz": 1]]) == ".spec.replicaz: field not declared in schema")
-        #expect(refusal(["spec": ["replicas": "many"]]) == ".spec.replicas: expected numeric (int or float), got string")
+        #expect(
+            refusal(["spec": ["replicas": "many"]]) == ".spec.replicas: expected numeric (int or float), got string")
         #expect(
             refusal(["spec": ["replicas": "x", "pausd": true]])
                 == "errors:\n  .spec.replicas: expected numeric (int or float), got string\n  .spec.pausd: field not declared in schema"
@@ -224,10 +233,14 @@ private struct Story {
 
     @Test func clientSideApplyHandsOver() throws {
         var story = Story("v1", "ConfigMap")
-        let first = #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"annotations":{},"name":"it"},"data":{"x":"1","y":"1"}}"#
+        let first =
+            #"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"annotations":{},"name":"it"},"data":{"x":"1","y":"1"}}"#
         story.update(
             "kubectl-client-side-apply",
-            ["metadata": ["annotations": .object(JSONObject([(LastApplied.annotation, .string(first))]))], "data": ["x": "1", "y": "1"]])
+            [
+                "metadata": ["annotations": .object(JSONObject([(LastApplied.annotation, .string(first))]))],
+                "data": ["x": "1", "y": "1"],
+            ])
         // kubectl may change what it had applied itself.
         try story.apply("kubectl", ["data": ["x": "2", "y": "1"]])
         #expect(story.live?["data"] == ["x": "2", "y": "1"])
@@ -259,8 +272,11 @@ private struct Story {
         var story = Story("v1", "ConfigMap")
         try story.apply("a", ["data": ["x": "1"]])
         story.update("u", ["data": ["x": "1", "y": "2"]])
-        #expect(try ManagedFields(story.managed.tree) == story.managed || story.managed.tree == ManagedFields(story.managed.tree).tree)
-        #expect(ManagedFields.isReset([[:]]) && !ManagedFields.isReset([]) && !ManagedFields.isReset(story.managed.tree))
+        #expect(
+            try ManagedFields(story.managed.tree) == story.managed
+                || story.managed.tree == ManagedFields(story.managed.tree).tree)
+        #expect(
+            ManagedFields.isReset([[:]]) && !ManagedFields.isReset([]) && !ManagedFields.isReset(story.managed.tree))
         #expect(throws: FormatProblem.self) { try ManagedFields([["operation": "Other", "fieldsType": "FieldsV1"]]) }
     }
 }

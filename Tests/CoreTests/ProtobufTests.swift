@@ -102,7 +102,7 @@ private func read(_ bytes: [UInt8]) throws -> JSON {
                 "spec": [
                     "containers": [
                         ["name": "nginx", "image": "nginx", "ports": [["containerPort": 80]], "resources": [:]]
-                    ],
+                    ]
                 ],
             ])
     }

@@ -71,7 +71,8 @@ import Testing
 
     @Test func wantsOneStorageVersionAndUniqueNames() {
         let none = Sample.definition(versions: [Sample.version("v1", isStorage: false)])
-        #expect(Sample.faults(none).contains { $0.hasSuffix("must have exactly one version marked as storage version") })
+        #expect(
+            Sample.faults(none).contains { $0.hasSuffix("must have exactly one version marked as storage version") })
         let same = Sample.definition(versions: [Sample.version("v1"), Sample.version("v1", isStorage: false)])
         #expect(Sample.faults(same).contains { $0.hasSuffix("must contain unique version names") })
     }
@@ -88,7 +89,9 @@ import Testing
         var definition = Sample.definition()
         definition["spec", "group"] = "gateway.networking.k8s.io"
         definition.name = "things.gateway.networking.k8s.io"
-        #expect(Sample.faults(definition).first?.hasPrefix("metadata.annotations[api-approved.kubernetes.io]: Required value") == true)
+        #expect(
+            Sample.faults(definition).first?.hasPrefix(
+                "metadata.annotations[api-approved.kubernetes.io]: Required value") == true)
         definition.annotations = ["api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/1"]
         #expect(Sample.faults(definition) == [])
     }
@@ -110,7 +113,9 @@ import Testing
             Sample.faults(schema: bad) == [
                 "spec.validation.openAPIV3Schema.properties[spec].properties[x].type: Required value: \(message)"
             ])
-        let two = Sample.definition(versions: [Sample.version("v1"), Sample.version("v2", schema: bad, isStorage: false)])
+        let two = Sample.definition(versions: [
+            Sample.version("v1"), Sample.version("v2", schema: bad, isStorage: false),
+        ])
         #expect(
             Sample.faults(two) == [
                 "spec.versions[1].schema.openAPIV3Schema.properties[spec].properties[x].type: Required value: \(message)"
@@ -177,7 +182,10 @@ import Testing
 
     @Test func ordersVersions() {
         let names = ["v1alpha1", "foo", "v2", "v1beta2", "v11", "v1beta10", "v1"]
-        #expect(names.sorted { VersionOrder.isBefore($0, $1) } == ["v11", "v2", "v1", "v1beta10", "v1beta2", "v1alpha1", "foo"])
+        #expect(
+            names.sorted { VersionOrder.isBefore($0, $1) } == [
+                "v11", "v2", "v1", "v1beta10", "v1beta2", "v1alpha1", "foo",
+            ])
     }
 }
 

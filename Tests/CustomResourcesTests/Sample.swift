@@ -19,9 +19,12 @@ enum Sample {
                     "name": ["type": "string", "minLength": 2, "maxLength": 5, "pattern": "^[a-z]+$"],
                     "port": ["x-kubernetes-int-or-string": true, "anyOf": [["type": "integer"], ["type": "string"]]],
                     "when": ["type": "string", "format": "date-time", "nullable": true],
-                    "tags": ["type": "array", "x-kubernetes-list-type": "set", "maxItems": 3, "items": ["type": "string"]],
+                    "tags": [
+                        "type": "array", "x-kubernetes-list-type": "set", "maxItems": 3, "items": ["type": "string"],
+                    ],
                     "ports": [
-                        "type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port", "protocol"],
+                        "type": "array", "x-kubernetes-list-type": "map",
+                        "x-kubernetes-list-map-keys": ["port", "protocol"],
                         "items": [
                             "type": "object", "required": ["port"],
                             "properties": [
@@ -53,7 +56,9 @@ enum Sample {
         var object = Object(Definition.resource, name: "\(plural).example.com")
         object.spec = [
             "group": "example.com", "scope": "Namespaced",
-            "names": ["plural": .string(plural), "kind": .string(kind), "shortNames": [.string(String(plural.prefix(2)))]],
+            "names": [
+                "plural": .string(plural), "kind": .string(kind), "shortNames": [.string(String(plural.prefix(2)))],
+            ],
             "versions": .array(versions ?? [version("v1")]),
         ]
         DefinitionDefaults.fill(&object)

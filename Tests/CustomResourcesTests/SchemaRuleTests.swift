@@ -165,7 +165,8 @@ import Testing
         let faults = Sample.faults(Sample.definition(versions: [version]))
         #expect(faults.count == 1)
         #expect(faults[0].contains("only [Description Type Format"))
-        #expect(faults[0].hasSuffix("fields are allowed at the root of the schema if the status subresource is enabled"))
+        #expect(
+            faults[0].hasSuffix("fields are allowed at the root of the schema if the status subresource is enabled"))
     }
 
     @Test func limitsDepth() {

@@ -14,7 +14,8 @@ import Testing
         var spec: JSON = ["size": 1]
         for member in members.object ?? JSONObject() { spec[member.key] = member.value }
         let tree: JSON = ["spec": spec]
-        return (ValueCheck.faults(in: tree, against: schema) + Uniqueness.faults(in: tree, of: schema)
+        return
+            (ValueCheck.faults(in: tree, against: schema) + Uniqueness.faults(in: tree, of: schema)
             + EmbeddedRules.faults(in: tree, of: schema, isRoot: true)).map { "\($0.path): \($0.message)" }
     }
 
@@ -106,7 +107,7 @@ import Testing
             [
                 "<nil>: Invalid value: \"\": \"spec.one\" must validate one and only one schema (oneOf). "
                     + "Found none valid",
-                "spec.one.a: Required value"
+                "spec.one.a: Required value",
             ]),
     ]
 
@@ -138,13 +139,13 @@ import Testing
             #"{"type": "string", "anyOf": [{"minLength": 3}, {"pattern": "^x"}]}"#, #""a""#,
             [
                 "<nil>: Invalid value: \"\": \"\" must validate at least one schema (anyOf)",
-                "<nil>: Invalid value: \"a\":  in body should be at least 3 chars long"
+                "<nil>: Invalid value: \"a\":  in body should be at least 3 chars long",
             ]),
         LogicCase(
             #"{"type": "string", "allOf": [{"minLength": 3}, {"pattern": "^a"}]}"#, #""a""#,
             [
                 "<nil>: Invalid value: \"a\":  in body should be at least 3 chars long",
-                "<nil>: Invalid value: \"\": \"\" must validate all the schemas (allOf)"
+                "<nil>: Invalid value: \"\": \"\" must validate all the schemas (allOf)",
             ]),
         LogicCase(
             #"{"type": "number", "exclusiveMaximum": true, "maximum": 1000000}"#, #"1000000"#,
@@ -169,12 +170,16 @@ import Testing
     }
 
     @Test(arguments: [
-        ("date-time", "2026-01-01T00:00:00.5+02:00", true), ("date-time", "2026-01-01", false), ("date", "2026-02-29", false),
-        ("date", "2024-02-29", true), ("duration", "1h30m", true), ("duration", "3 days", true), ("duration", "soon", false),
+        ("date-time", "2026-01-01T00:00:00.5+02:00", true), ("date-time", "2026-01-01", false),
+        ("date", "2026-02-29", false),
+        ("date", "2024-02-29", true), ("duration", "1h30m", true), ("duration", "3 days", true),
+        ("duration", "soon", false),
         ("byte", "aGk=", true), ("byte", "a", false), ("ipv4", "10.0.0.1", true), ("ipv4", "10.0.0.256", false),
-        ("ipv6", "fe80::1", true), ("ipv6", "::ffff:1.2.3.4", true), ("ipv6", "1::2::3", false), ("ipv6", "1:2:3", false),
+        ("ipv6", "fe80::1", true), ("ipv6", "::ffff:1.2.3.4", true), ("ipv6", "1::2::3", false),
+        ("ipv6", "1:2:3", false),
         ("cidr", "10.0.0.0/8", true), ("cidr", "10.0.0.0/33", false), ("hostname", "a.example.com", true),
-        ("hostname", "-a", false), ("email", "a@b.com", true), ("email", "a.b.com", false), ("uri", "https://a/b?c", true),
+        ("hostname", "-a", false), ("email", "a@b.com", true), ("email", "a.b.com", false),
+        ("uri", "https://a/b?c", true),
         ("uri", "no scheme", false), ("uuid", "123e4567-e89b-12d3-a456-426614174000", true), ("uuid", "123", false),
         ("mac", "01:23:45:67:89:ab", true), ("hexcolor", "#fff", true), ("rgbcolor", "rgb(1, 2, 300)", false),
         ("password", "", true), ("pigeon", "anything", true),
@@ -200,7 +205,10 @@ import Testing
         ]
         var pruning = Pruning()
         let kept = pruning.pruned(tree, by: schema, isRoot: true)
-        #expect(pruning.unknown == ["metadata.lables", "extra", "spec.sise", "spec.ports[0].nam", "spec.template.metadata.bad"])
+        #expect(
+            pruning.unknown == [
+                "metadata.lables", "extra", "spec.sise", "spec.ports[0].nam", "spec.template.metadata.bad",
+            ])
         #expect(kept["spec", "free"] == ["any": ["thing": 1]])
         #expect(kept["spec", "template", "spec", "x"] == 1)
         #expect(kept["extra"] == nil)

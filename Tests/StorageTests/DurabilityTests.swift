@@ -138,7 +138,6 @@ import Testing
         #expect(try RecordContents(reading: scratch.store + "/store.db", limits: limits).tally.rows == 13)
     }
 
-
     @Test func filesAreForTheirOwnerOnly() async throws {
         let store = try scratch.open()
         _ = try await store.create("/secret") { _ in [1] }

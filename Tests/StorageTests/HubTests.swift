@@ -70,7 +70,8 @@ import Testing
         var machine = HubMachine<String>(revision: 5, limits: limits)
         func later(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
         func wait(_ cursor: UInt64, seen: UInt64, at milliseconds: Int) -> String? {
-            machine.cursorWaited(cursor, prefix: "/pods/", seen: seen, waker: "\(cursor)", at: later(milliseconds))?.waker
+            machine.cursorWaited(cursor, prefix: "/pods/", seen: seen, waker: "\(cursor)", at: later(milliseconds))?
+                .waker
         }
         #expect(machine.cursorOpened(prefix: "/pods/") == 1 && machine.cursorOpened(prefix: "/pods/") == 2)
         #expect(wait(1, seen: 5, at: 0) == nil && wait(2, seen: 5, at: 0) == nil)

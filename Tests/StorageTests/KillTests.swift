@@ -24,7 +24,9 @@ import Testing
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0..<40, using: &random)))
             } else {
                 let bytes = Int.random(in: 1..<60_000, using: &random)
-                while Loader.size(of: log) < bytes, Loader.isRunning(process) { try await Task.sleep(for: .milliseconds(1)) }
+                while Loader.size(of: log) < bytes, Loader.isRunning(process) {
+                    try await Task.sleep(for: .milliseconds(1))
+                }
             }
             #expect(Loader.kill(process), "the program ended by itself in round \(round)")
             let store = try scratch.open()

@@ -46,7 +46,8 @@ struct Ledger {
         return faults
     }
 
-    /// Adds the writes of a life: those acknowledged, and those that nobody was told of and that are there all the same.
+    /// Adds the writes of a life: those acknowledged, and those that nobody was told of and that are there all the
+    /// same.
     private mutating func extend(with lines: [[String]], _ store: Store) -> [String] {
         let before = revision
         var asked: [String: Write] = [:]
@@ -97,9 +98,12 @@ struct Ledger {
         if found.map(\.key) != expected.keys.sorted() { faults.append("the store holds other keys than were written") }
         for record in found {
             if expected[record.key]?.revision != record.revision {
-                faults.append("\(record.key) is at revision \(record.revision), not \(expected[record.key]?.revision ?? 0)")
+                faults.append(
+                    "\(record.key) is at revision \(record.revision), not \(expected[record.key]?.revision ?? 0)")
             }
-            if expected[record.key]?.created != record.createRevision { faults.append("\(record.key) forgot its beginning") }
+            if expected[record.key]?.created != record.createRevision {
+                faults.append("\(record.key) forgot its beginning")
+            }
             if record.bytes != Value.bytes(key: record.key, revision: record.revision) {
                 faults.append("\(record.key) of revision \(record.revision) is not whole")
             }
@@ -157,7 +161,9 @@ struct Ledger {
                 let expected = firstEvent(of: prefix, after: watch.place, upTo: self.revision)
                 if expected != revision {
                     faults.append("watcher \(name) saw revision \(revision) where \(expected ?? 0) was next")
-                } else if writes[Int(revision) - 1].key != line[4] || writes[Int(revision) - 1].isDeletion != (line[3] == "delete") {
+                } else if writes[Int(revision) - 1].key != line[4]
+                    || writes[Int(revision) - 1].isDeletion != (line[3] == "delete")
+                {
                     faults.append("watcher \(name) saw another event as revision \(revision)")
                 }
                 watch.place = revision
@@ -187,7 +193,9 @@ struct Ledger {
             reached = revision
             let expected = state.filter { $0.key.hasPrefix(line[2]) }
             let wanted = expected.keys.sorted().map { "\($0)=\(expected[$0]?.revision ?? 0)" }
-            if Array(line.dropFirst(3)) != wanted { faults.append("a list of \(line[2]) at revision \(revision) is wrong") }
+            if Array(line.dropFirst(3)) != wanted {
+                faults.append("a list of \(line[2]) at revision \(revision) is wrong")
+            }
         }
         return faults
     }

@@ -16,7 +16,9 @@ import Testing
         // With a small log most of the rows are in the database itself.
         limits.logBytes = hasLog ? 32 << 10 : 8 << 20
         let store = try scratch.open(limits)
-        for number in 0..<60 { _ = try await store.create("/k/\(number)") { bytes(String(repeating: "value \($0) ", count: 150)) } }
+        for number in 0..<60 {
+            _ = try await store.create("/k/\(number)") { bytes(String(repeating: "value \($0) ", count: 150)) }
+        }
         let expected = try store.page(prefix: "/").records
         if !hasLog { store.close() }
         let database = try #require(scratch.read(scratch.store + "/store.db"))
@@ -50,7 +52,9 @@ import Testing
         for number in 0..<60 { _ = try await store.create("/k/\(number)") { _ in [UInt8](repeating: 9, count: 1_500) } }
         store.close()
         let database = try #require(scratch.read(scratch.store + "/store.db"))
-        for length in [0, 1, 99, 100, 4_095, 4_096, 8_192, database.count / 2, database.count - 4_096, database.count - 1] {
+        for length in [
+            0, 1, 99, 100, 4_095, 4_096, 8_192, database.count / 2, database.count - 4_096, database.count - 1,
+        ] {
             scratch.copyFiles()
             scratch.write(Array(database.prefix(length)), to: scratch.copy + "/store.db")
             let before = files()
@@ -121,12 +125,15 @@ import Testing
         let store = try scratch.open()
         _ = try await store.create("/a/1") { Value.bytes(key: "/a/1", revision: $0) }
         _ = try await store.create("/b/1") { Value.bytes(key: "/b/1", revision: $0) }
-        let notes = ["open 0 0", "ask 0 create /a/1 0", "ask 1 create /b/1 0", "ack 0 1", "from 0 0", "see 0 1 put /a/1"]
+        let notes = [
+            "open 0 0", "ask 0 create /a/1 0", "ask 1 create /b/1 0", "ack 0 1", "from 0 0", "see 0 1 put /a/1",
+        ]
         #expect(faults(notes + ["ack 1 2", "see 0 2 put /b/1", "page 1 / /a/1=1"], store) == [])
         // Revision 2 was not acknowledged, but asked for.
         #expect(faults(notes, store) == [])
         #expect(faults(notes + ["ack 1 3"], store).contains("revision 3 was acknowledged, and the store is at 2"))
-        #expect(faults(notes + ["ack 1 2", "see 0 1 put /a/1"], store) == ["watcher 0 saw revision 1 where 2 was next"])
+        #expect(
+            faults(notes + ["ack 1 2", "see 0 1 put /a/1"], store) == ["watcher 0 saw revision 1 where 2 was next"])
         #expect(faults(notes + ["ack 1 2", "from 0 2"], store) == ["watcher 0 went on from 2 and missed revision 2"])
         #expect(faults(notes + ["ack 1 2", "page 1 / /a/1=1 /b/1=2"], store) == ["a list of / at revision 1 is wrong"])
         #expect(faults(["ask 0 create /a/1 0", "ack 0 1"], store).first == "nobody asked for the write of revision 2")

@@ -10,7 +10,9 @@ import Testing
 
     @Test func whatGoesOutComesIn() async throws {
         let store = try scratch.open()
-        for number in 0..<50 { _ = try await store.create("/k/\(number)") { _ in [UInt8](repeating: 0x0A, count: number * 999) } }
+        for number in 0..<50 {
+            _ = try await store.create("/k/\(number)") { _ in [UInt8](repeating: 0x0A, count: number * 999) }
+        }
         _ = try await store.update("/k/7", expecting: 8) { _ in bytes("new") }
         _ = try await store.delete("/k/9")
         let page = try store.page(prefix: "")
@@ -35,7 +37,9 @@ import Testing
     }
 
     @Test func whatIsCutIsRefused() throws {
-        let records = (1...3).map { Record(key: "/\($0)", bytes: bytes("value"), revision: UInt64($0), createRevision: 1) }
+        let records = (1...3).map {
+            Record(key: "/\($0)", bytes: bytes("value"), revision: UInt64($0), createRevision: 1)
+        }
         var encoder = Snapshot.Encoder(Page(records: records, revision: 3, remaining: 0))
         let first = encoder.next()
         let whole = try #require(first)
@@ -43,7 +47,10 @@ import Testing
             var cut = whole[..<length]
             #expect(throws: Problem.self) { try Snapshot.decode(&cut) }
         }
-        for text in ["store 1 1\nrecord 2 1 1 0\na\n", "store 1 1\nrecord 1 2 1 0\na\n", "store 9 99999999999999999999\n", "records"] {
+        for text in [
+            "store 1 1\nrecord 2 1 1 0\na\n", "store 1 1\nrecord 1 2 1 0\na\n", "store 9 99999999999999999999\n",
+            "records",
+        ] {
             var wrong = bytes(text)[...]
             #expect(throws: Problem.self) { try Snapshot.decode(&wrong) }
         }

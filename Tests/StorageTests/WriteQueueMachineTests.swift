@@ -19,7 +19,10 @@ import Testing
         #expect(machine.committerReady()?.map(\.ticket) == ["1", "3", "5"])
         #expect(machine.settledDoubts().isEmpty)
         #expect(machine.batchCommitted().map(\.event.revision) == [11, 12, 13])
-        #expect(machine.settledDoubts().map { "\($0.ticket) \(word($0.failure))" } == ["2 exists", "4 conflict 12", "6 missing"])
+        #expect(
+            machine.settledDoubts().map { "\($0.ticket) \(word($0.failure))" } == [
+                "2 exists", "4 conflict 12", "6 missing",
+            ])
         #expect(machine.settledDoubts().isEmpty)
         #expect(machine.committerReady()?.count == nil)
     }

@@ -54,14 +54,15 @@ package final class APIListener: Sendable {
     package func run(bound: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
         let configuration = HTTP2UpgradeChannel.Configuration(
             streamConfiguration: .init(additionalChannelHandlers: [ReaderPresence()]))
-        let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls, configuration: configuration).buildServer(
-            configuration: .init(address: .hostname(host, port: port), serverName: nil),
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet(logger)
-        ) { [self] request, writer, channel in
-            try await respond(to: request, writer, channel)
-        } onServerRunning: { [port] channel in
-            bound(channel.localAddress?.port ?? port)
-        }
+        let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls, configuration: configuration)
+            .buildServer(
+                configuration: .init(address: .hostname(host, port: port), serverName: nil),
+                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet(logger)
+            ) { [self] request, writer, channel in
+                try await respond(to: request, writer, channel)
+            } onServerRunning: { [port] channel in
+                bound(channel.localAddress?.port ?? port)
+            }
         try await server.run()
     }
 

@@ -45,9 +45,11 @@ struct DeleteOptions: Sendable {
             }
             isDryRun = true
         }
-        let orphans = tree["orphanDependents"]?.bool ?? call.query["orphanDependents"].map { _ in
-            call.query.flag("orphanDependents")
-        }
+        let orphans =
+            tree["orphanDependents"]?.bool
+            ?? call.query["orphanDependents"].map { _ in
+                call.query.flag("orphanDependents")
+            }
         if let text = tree["propagationPolicy"]?.string ?? call.query["propagationPolicy"], !text.isEmpty {
             if orphans != nil {
                 throw DeleteOptions.invalid([
@@ -182,7 +184,9 @@ extension KubernetesAPI {
         _ old: [String], _ propagation: DeleteOptions.Propagation?, orphansByDefault: Bool
     ) -> [String] {
         guard let propagation else {
-            let isDecided = old.contains { [DeleteOptions.foregroundFinalizer, DeleteOptions.orphanFinalizer].contains($0) }
+            let isDecided = old.contains {
+                [DeleteOptions.foregroundFinalizer, DeleteOptions.orphanFinalizer].contains($0)
+            }
             return orphansByDefault && !isDecided ? old + [DeleteOptions.orphanFinalizer] : old
         }
         var list = old.filter { $0 != DeleteOptions.foregroundFinalizer && $0 != DeleteOptions.orphanFinalizer }

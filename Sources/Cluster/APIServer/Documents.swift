@@ -13,7 +13,8 @@ enum ServerVersion {
         "major": .string(KubernetesVersion.major), "minor": .string(KubernetesVersion.minor),
         "emulationMajor": .string(KubernetesVersion.major),
         "emulationMinor": .string(KubernetesVersion.minor),
-        "minCompatibilityMajor": .string(KubernetesVersion.major), "minCompatibilityMinor": "35", "gitVersion": .string(git),
+        "minCompatibilityMajor": .string(KubernetesVersion.major), "minCompatibilityMinor": "35",
+        "gitVersion": .string(git),
         "gitCommit": "", "gitTreeState": "clean", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none (Swift)",
         "compiler": "swift", "platform": .string("linux/" + architecture),
     ]

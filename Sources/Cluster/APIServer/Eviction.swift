@@ -42,7 +42,8 @@ struct EvictionMachine: Sendable {
             if count("desiredHealthy") > 0, count("currentHealthy") >= count("desiredHealthy") { return .free }
         }
         if count("observedGeneration") < budget.generation {
-            return .refused(refusal("The disruption budget \(budget.name) is still being processed by the server.", true))
+            return .refused(
+                refusal("The disruption budget \(budget.name) is still being processed by the server.", true))
         }
         if count("disruptionsAllowed") < 0 {
             return .refused(.forbidden(.budgets, budget.name, "pdb disruptions allowed is negative"))

@@ -17,7 +17,9 @@ struct FieldTracking: Sendable {
     /// What an apply has already decided; nil lets the comparison of the two states decide.
     private var decided: ManagedFields?
 
-    init(name: String, time: Timestamp, served: ServedResource, subresource: String = "", ignored: FieldSet = FieldSet()) {
+    init(
+        name: String, time: Timestamp, served: ServedResource, subresource: String = "", ignored: FieldSet = FieldSet()
+    ) {
         self.name = name
         self.time = time.rfc3339
         machine = OwnershipMachine(
@@ -129,12 +131,15 @@ extension APICall {
         if name.utf8.count > FieldTracking.nameLimit {
             throw .invalidOptions(
                 request.method,
-                [FieldFault(
-                    kind: .tooLong, path: "fieldManager",
-                    message: "Too long: may not be more than \(FieldTracking.nameLimit) bytes")])
+                [
+                    FieldFault(
+                        kind: .tooLong, path: "fieldManager",
+                        message: "Too long: may not be more than \(FieldTracking.nameLimit) bytes")
+                ])
         }
         if !name.unicodeScalars.allSatisfy(FieldTracking.isPrintable) {
-            throw .invalidOptions(request.method, [.invalid("fieldManager", .string(name), "should only contain printable characters")])
+            throw .invalidOptions(
+                request.method, [.invalid("fieldManager", .string(name), "should only contain printable characters")])
         }
         return name
     }

@@ -32,8 +32,8 @@ package final class KubernetesAPI: Sendable {
     /// Opens when the first objects are there.
     let bootstrapped = Gate()
 
-    /// Reads the stored Services to know which addresses are taken, and the roles. Without an authenticator no tokens are
-    /// issued and pods are not given service accounts.
+    /// Reads the stored Services to know which addresses are taken, and the roles. Without an authenticator no tokens
+    /// are issued and pods are not given service accounts.
     package init(
         store: Store, hub: Hub, nodeAccess: any NodeAccess, usageSource: any UsageSource = NoUsage(),
         authenticator: Authenticator? = nil, contributedMetrics: @escaping @Sendable (inout MetricsText) -> Void = { _ in },

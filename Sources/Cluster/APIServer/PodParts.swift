@@ -105,7 +105,8 @@ extension KubernetesAPI {
             wanted = { _ in object }
         case .patch where ApplyRequest.isApply(call):
             throw Problem(
-                .unsupportedMediaType, "pods/\(part.subresource) takes no server-side apply on this server yet; send a "
+                .unsupportedMediaType,
+                "pods/\(part.subresource) takes no server-side apply on this server yet; send a "
                     + "strategic merge patch")
         case .patch:
             let patch = try Patch(call)

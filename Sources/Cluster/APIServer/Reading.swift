@@ -41,12 +41,15 @@ extension KubernetesAPI {
             ]
             if !presentation.isStored || StoredVersions.needConversion(call.resource) {
                 var tree = head
-                tree["items"] = .array(try page.records.map { try ObjectRecords.object(of: $0, as: call.resource).tree })
+                tree["items"] = .array(
+                    try page.records.map { try ObjectRecords.object(of: $0, as: call.resource).tree })
                 return .rendered(tree, presentation)
             }
             return .bytes(ListBytes.splice(head, page.records))
         case .partialMetadata:
-            let items = try page.records.map { PartialMetadata.tree(of: try ObjectRecords.object(of: $0, as: call.resource)) }
+            let items = try page.records.map {
+                PartialMetadata.tree(of: try ObjectRecords.object(of: $0, as: call.resource))
+            }
             let tree: JSON = [
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
                 "items": .array(items),
@@ -83,7 +86,8 @@ extension KubernetesAPI {
             for (position, record) in page.records.enumerated() {
                 after = record.key
                 if options.hasSelector {
-                    guard options.matches(try ObjectRecords.object(of: record, as: call.resource), by: call.strategy) else { continue }
+                    guard options.matches(try ObjectRecords.object(of: record, as: call.resource), by: call.strategy)
+                    else { continue }
                 }
                 selected.records.append(record)
                 guard let limit = options.limit, selected.records.count == limit else { continue }

@@ -44,7 +44,8 @@ extension Negotiation {
         }
     }
 
-    /// The beginning of a body for people: text where it looks like JSON, else in hexadecimal (upstream: summarizeData).
+    /// The beginning of a body for people: text where it looks like JSON, else in hexadecimal (upstream:
+    /// summarizeData).
     private static func summary(of body: [UInt8]) -> String {
         if body.isEmpty { return "<empty>" }
         let limit = 30

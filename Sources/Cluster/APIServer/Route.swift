@@ -29,7 +29,9 @@ enum Route: Sendable, Hashable {
     case unknown
 
     init(path: Substring) {
-        let parts = path.utf8.split(separator: UInt8(ascii: "/")).map { Query.decode(Substring($0), plusIsSpace: false) }
+        let parts = path.utf8.split(separator: UInt8(ascii: "/")).map {
+            Query.decode(Substring($0), plusIsSpace: false)
+        }
         switch parts.first {
         case nil: self = .root
         case "version" where parts.count == 1: self = .version

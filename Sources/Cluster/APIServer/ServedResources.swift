@@ -26,7 +26,10 @@ struct ServedResource: Sendable {
     /// Set where a CustomResourceDefinition says what the kind is.
     var custom: CustomKind?
 
-    init(_ resource: Resource, strategy: any Strategy, subresources: [ServedSubresource] = [], printer: TablePrinter? = nil) {
+    init(
+        _ resource: Resource, strategy: any Strategy, subresources: [ServedSubresource] = [],
+        printer: TablePrinter? = nil
+    ) {
         self.resource = resource
         self.strategy = strategy
         self.subresources = subresources
@@ -106,7 +109,8 @@ struct ServedResources: Sendable {
     }
 }
 
-/// The priority of versions (upstream: apimachinery, pkg/version/helpers.go): v2 before v1 before v2beta1 before v1alpha1.
+/// The priority of versions (upstream: apimachinery, pkg/version/helpers.go): v2 before v1 before v2beta1 before
+/// v1alpha1.
 enum APIVersionOrder {
     static func isPreferred(_ left: String, to right: String) -> Bool {
         switch (rank(left), rank(right)) {

@@ -90,7 +90,8 @@ enum UsageAPI {
                 ],
             ]
         }
-        let required: JSON = resource == nodes ? ["timestamp", "window", "usage"] : ["timestamp", "window", "containers"]
+        let required: JSON =
+            resource == nodes ? ["timestamp", "window", "usage"] : ["timestamp", "window", "containers"]
         return OpenAPISchema(
             name: "io.k8s.metrics.pkg.apis.metrics.v1beta1.\(resource.kind)",
             tree: ["type": "object", "required": required, "properties": properties])
@@ -157,9 +158,10 @@ extension KubernetesAPI {
                 return nil
             }
             var metrics = UsageAPI.metrics(of: pod, resource, report)
-            metrics["containers"] = .array(each.containers.keys.sorted().map { name in
-                ["name": .string(name), "usage": each.containers[name].map(UsageAPI.tree) ?? [:]]
-            })
+            metrics["containers"] = .array(
+                each.containers.keys.sorted().map { name in
+                    ["name": .string(name), "usage": each.containers[name].map(UsageAPI.tree) ?? [:]]
+                })
             return metrics
         }
     }

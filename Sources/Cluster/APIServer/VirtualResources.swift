@@ -33,7 +33,9 @@ extension KubernetesAPI {
             ])
         }
         if let name = call.name {
-            guard let object = all.first(where: { $0.name == name }) else { throw Problem.notFound(call.resource, name) }
+            guard let object = all.first(where: { $0.name == name }) else {
+                throw Problem.notFound(call.resource, name)
+            }
             return try call.answer(with: object, warnings: [deprecation], api: self)
         }
         let options = try ListOptions(call.query, selectable: [])
@@ -41,7 +43,11 @@ extension KubernetesAPI {
         let presentation = try Negotiation.presentation(accept: call.accept, query: call.query)
         let tree: JSON =
             switch presentation.representation {
-            case .object: ["kind": "ComponentStatusList", "apiVersion": "v1", "metadata": [:], "items": .array(found.map(\.tree))]
+            case .object:
+                [
+                    "kind": "ComponentStatusList", "apiVersion": "v1", "metadata": [:],
+                    "items": .array(found.map(\.tree)),
+                ]
             case .partialMetadata:
                 [
                     "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": [:],

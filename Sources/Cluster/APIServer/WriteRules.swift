@@ -3,7 +3,8 @@
 import Access
 import Objects
 
-/// After `AllowCreateOnUpdate`, `AllowUnconditionalUpdate` and `DefaultGarbageCollectionPolicy` of upstream's strategies.
+/// After `AllowCreateOnUpdate`, `AllowUnconditionalUpdate` and `DefaultGarbageCollectionPolicy` of upstream's
+/// strategies.
 enum WriteRules {
     private static let createdByUpdate: Set<String> = [
         "endpoints", "events", "services", "leases.coordination.k8s.io", "events.events.k8s.io",

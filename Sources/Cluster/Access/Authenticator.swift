@@ -38,8 +38,8 @@ package struct Authenticator: Sendable {
         }
     }
 
-    /// Whom a bearer token stands for, and those of the wanted audiences (this server's, if none is given) that it is for.
-    /// Throws `Unauthorized`, saying why.
+    /// Whom a bearer token stands for, and those of the wanted audiences (this server's, if none is given) that it is
+    /// for. Throws `Unauthorized`, saying why.
     package func identity(
         token shown: String, for audiences: [String]? = nil, now: Int64, lookup: ServiceAccountTokens.Lookup
     ) throws(Problem) -> (identity: Identity, audiences: [String]) {

@@ -63,7 +63,11 @@ package final class Authorizer: Sendable {
             var all: [PolicyRule] = []
             var missing: [String] = []
             roles.visitGrants(of: identity, in: namespace) { grant in
-                if let rules = roles.rules(of: grant.role) { all += rules } else { missing.append(Self.missing(grant.role)) }
+                if let rules = roles.rules(of: grant.role) {
+                    all += rules
+                } else {
+                    missing.append(Self.missing(grant.role))
+                }
                 return true
             }
             return (all, missing)

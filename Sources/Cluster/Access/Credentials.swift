@@ -22,7 +22,8 @@ package struct Credentials: Sendable {
     /// signs again when they are about to expire or the server's names have changed.
     ///
     /// `now` is in seconds since 1970. One process at a time: the store's lock sees to that. Files: `ca.crt`, `ca.key`,
-    /// `apiserver.crt`, `apiserver.key`, `admin.crt`, `admin.key`, `admin.token`, `sa.key`; readable by their owner only.
+    /// `apiserver.crt`, `apiserver.key`, `admin.crt`, `admin.key`, `admin.token`, `sa.key`; readable by their owner
+    /// only.
     package static func open(
         at path: String, names: ServerNames = .init(), now: Int64
     ) throws(Problem) -> Credentials {

@@ -44,8 +44,8 @@ package struct Impersonation: Sendable, Hashable {
         return targets.map { AccessRequest(verb: "impersonate", target: $0) }
     }
 
-    /// Who the request is made by then. A service account without groups gets its own; everybody is authenticated, except
-    /// who acts as anonymous.
+    /// Who the request is made by then. A service account without groups gets its own; everybody is authenticated,
+    /// except who acts as anonymous.
     package var identity: Identity {
         var groups = groups
         if groups.isEmpty, let account = ServiceAccountName.account(of: user) {

@@ -40,7 +40,8 @@ package struct Kubeconfig: Sendable {
             throw Problem(.invalid, "the kubeconfig's context \"\(name)\" names no server")
         }
         for unsupported in ["exec", "auth-provider", "username"] where identity[unsupported] != nil {
-            throw Problem(.notImplemented, "the kubeconfig's user \"\(user)\" needs \(unsupported), which is not supported")
+            throw Problem(
+                .notImplemented, "the kubeconfig's user \"\(user)\" needs \(unsupported), which is not supported")
         }
         for unsupported in ["proxy-url", "tls-server-name"] where cluster[unsupported] != nil {
             throw Problem(.notImplemented, "the kubeconfig's cluster needs \(unsupported), which is not supported")

@@ -3,8 +3,8 @@
 import Formats
 import Objects
 
-/// Calls one API server. Every method throws `Problem`: for an answer that is not a success with the server's reason, and
-/// with `ServiceUnavailable` when none came.
+/// Calls one API server. Every method throws `Problem`: for an answer that is not a success with the server's reason,
+/// and with `ServiceUnavailable` when none came.
 package struct KubernetesClient: Sendable {
     let transport: any Transport
     /// Sent as `User-Agent` and, unless a call names another, as `fieldManager`.

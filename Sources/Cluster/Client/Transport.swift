@@ -4,8 +4,8 @@ import HTTPTypes
 
 /// Carries one request to an API server and brings back the answer.
 ///
-/// There are two: HTTPS to any cluster (`HTTPSTransport`), and a direct call into the embedded server that skips only the
-/// sockets (built in Platform). A caller must not be able to tell which one it has.
+/// There are two: HTTPS to any cluster (`HTTPSTransport`), and a direct call into the embedded server that skips only
+/// the sockets (built in Platform). A caller must not be able to tell which one it has.
 package protocol Transport: Sendable {
     /// Sends a request with a whole body and returns the answer as soon as its head is known.
     ///

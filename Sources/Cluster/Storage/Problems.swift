@@ -53,7 +53,8 @@ extension Problem {
     static func storeFailed(_ cause: String) -> Problem {
         Problem(
             .storageReadOnly,
-            "the store takes no more writes since the disk failed (\(cause)): see to the disk, then start again", code: 500)
+            "the store takes no more writes since the disk failed (\(cause)): see to the disk, then start again",
+            code: 500)
     }
 
     static var storeClosed: Problem { Problem(.serviceUnavailable, "the store is closed") }

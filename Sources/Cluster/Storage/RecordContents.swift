@@ -100,7 +100,9 @@ struct RecordContents: Sendable {
         }
         defer { Glibc.close(descriptor) }
         var header = [UInt8](repeating: 0, count: 100)
-        guard pread(descriptor, &header, header.count, 0) == header.count else { throw .damaged(path, "it is cut short") }
+        guard pread(descriptor, &header, header.count, 0) == header.count else {
+            throw .damaged(path, "it is cut short")
+        }
         func number(at place: Int) -> UInt32 { header[place..<place + 4].reduce(0) { $0 << 8 | UInt32($1) } }
         guard header.starts(with: Array("SQLite format 3\0".utf8)), number(at: 68) == RecordFile.applicationID else {
             throw Problem(

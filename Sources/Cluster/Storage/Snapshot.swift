@@ -36,7 +36,9 @@ package enum Snapshot {
     }
 
     /// Reads records back from the beginning of `bytes`, and leaves what follows them there. Throws on anything else.
-    package static func decode(_ bytes: inout ArraySlice<UInt8>) throws(Problem) -> (records: [Record], revision: UInt64) {
+    package static func decode(_ bytes: inout ArraySlice<UInt8>) throws(Problem) -> (
+        records: [Record], revision: UInt64
+    ) {
         let head = try numbers(&bytes, after: "store", count: 2)
         var records: [Record] = []
         records.reserveCapacity(min(Int(clamping: head[1]), 1 << 20))
@@ -59,7 +61,8 @@ package enum Snapshot {
     }
 
     /// Takes `bytes` from the front.
-    package static func take(_ count: UInt64, from bytes: inout ArraySlice<UInt8>) throws(Problem) -> ArraySlice<UInt8> {
+    package static func take(_ count: UInt64, from bytes: inout ArraySlice<UInt8>) throws(Problem) -> ArraySlice<UInt8>
+    {
         guard count <= UInt64(bytes.count) else { throw unreadable }
         let taken = bytes.prefix(Int(count))
         bytes = bytes.dropFirst(Int(count))

@@ -35,7 +35,8 @@ final class StoreDirectory: Sendable {
     func unlock() {
         lock.withLock { descriptor in
             if let open = descriptor {
-                // Closing is not enough: a process that is being started elsewhere may share the descriptor until its exec.
+                // Closing is not enough: a process that is being started elsewhere may share the descriptor until its
+                // exec.
                 flock(open, LOCK_UN)
                 Glibc.close(open)
             }

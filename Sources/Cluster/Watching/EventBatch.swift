@@ -18,8 +18,8 @@ package final class EventBatch: Sendable {
         self.isCut = isCut
     }
 
-    /// The events as bytes: made once for all who ask for the same form. `form` names everything that the bytes depend on
-    /// besides the events.
+    /// The events as bytes: made once for all who ask for the same form. `form` names everything that the bytes depend
+    /// on besides the events.
     package func encoded(as form: String, _ encode: ([StoreEvent]) throws -> [UInt8]) rethrows -> [UInt8] {
         try encodings.withLock { encodings in
             if let bytes = encodings[form] { return bytes }

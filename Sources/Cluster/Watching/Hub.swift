@@ -123,7 +123,8 @@ private final class BatchSource: Sendable {
     func check(_ revision: UInt64) throws(Problem) { _ = try store.events(after: revision, prefix: "", limit: 0) }
 
     func batch(of prefix: String, after revision: UInt64) throws(Problem) -> EventBatch {
-        // A batch that is kept does not keep a watch alive that fell off the ring: the ring's end decides for all alike.
+        // A batch that is kept does not keep a watch alive that fell off the ring: the ring's end decides for all
+        // alike.
         if let batch = recent.withLock({ $0.batch(of: prefix, after: revision) }), revision >= store.oldestRevision {
             return batch
         }

@@ -88,7 +88,9 @@ struct HubMachine<Waker: Sendable>: Sendable {
 
     /// Until when the cursors of a prefix have to rest; nil when they may be woken.
     private func restOfCrowd(_ following: Following?, at now: Instant) -> Instant? {
-        guard let following, following.open >= limits.crowd, let rested = following.rested, now < rested else { return nil }
+        guard let following, following.open >= limits.crowd, let rested = following.rested, now < rested else {
+            return nil
+        }
         return rested
     }
 

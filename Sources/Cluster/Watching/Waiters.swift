@@ -22,7 +22,8 @@ final class Waiters: Sendable {
     func cursorClosed(prefix: String) { machine.withLock { $0.cursorClosed(prefix: prefix) } }
 
     /// Returns the revision up to which there was nothing for the cursor, once there may be more or the time has come.
-    func wait(_ cursor: UInt64, prefix: String, seen: UInt64, until deadline: ContinuousClock.Instant?) async -> UInt64 {
+    func wait(_ cursor: UInt64, prefix: String, seen: UInt64, until deadline: ContinuousClock.Instant?) async -> UInt64
+    {
         await withTaskCancellationHandler {
             await withCheckedContinuation { waker in
                 let (wake, alarm) = machine.withLock { machine -> (Machine.Wake?, ContinuousClock.Instant?) in

@@ -53,7 +53,8 @@ package struct FieldFault: Sendable, Hashable {
 
     package static func tooMany(_ path: String, _ count: Int, limit: Int) -> FieldFault {
         let items = limit == 1 ? "item" : "items"
-        return FieldFault(kind: .tooMany, path: path, message: "Too many: \(count): must have at most \(limit) \(items)")
+        return FieldFault(
+            kind: .tooMany, path: path, message: "Too many: \(count): must have at most \(limit) \(items)")
     }
 
     package static func forbidden(_ path: String, _ detail: String) -> FieldFault {

@@ -30,8 +30,8 @@ package struct FieldSelector: Sendable, Hashable {
         requirements.allSatisfy { (value($0.path) == $0.value) == $0.isEqual }
     }
 
-    /// Whether an object's tree matches, each path being the members' names joined by dots. Numbers and booleans compare
-    /// by their text. Which paths may be asked for at all is the API server's to say.
+    /// Whether an object's tree matches, each path being the members' names joined by dots. Numbers and booleans
+    /// compare by their text. Which paths may be asked for at all is the API server's to say.
     package func matches(_ object: Object) -> Bool {
         matches { path in
             switch object.tree.value(at: path.split(separator: ".").map(String.init)) {

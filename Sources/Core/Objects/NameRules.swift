@@ -25,7 +25,9 @@ package enum NameRules {
             let isRight = isLabel(name) && name.utf8.first.map(isLower) == true
             return tooLong(name, labelLength) + (isRight ? [] : [label1035Message])
         case .subdomain:
-            let isRight = name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { isLabel(String($0)) }
+            let isRight = name.split(separator: ".", omittingEmptySubsequences: false).allSatisfy {
+                isLabel(String($0))
+            }
             return tooLong(name, subdomainLength) + (isRight ? [] : [subdomainMessage])
         case .pathSegment: return pathSegmentMessages(name)
         }
@@ -156,7 +158,7 @@ package enum NameRules {
         + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
     private static let label1035Message =
         "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
-            + "alphabetic character, "
+        + "alphabetic character, "
         + "and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
         + "'[a-z]([-a-z0-9]*[a-z0-9])?')"
     private static let subdomainMessage =
@@ -165,7 +167,7 @@ package enum NameRules {
         + "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
     private static let qualifiedPartMessage =
         "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "
-            + "alphanumeric character "
+        + "alphanumeric character "
         + "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
         + "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
     private static let qualifiedNameMessage =
@@ -176,7 +178,7 @@ package enum NameRules {
         + "  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
     private static let labelValueMessage =
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "
-            + "'.', and must start and "
+        + "'.', and must start and "
         + "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
         + "for validation is "
         + "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"

@@ -24,8 +24,8 @@ extension Schema {
         findings(in: tree, of: type).unknown
     }
 
-    /// Compares a whole object with its type. Nulls fit everything, as in Go. `duplicates` are the paths of members that
-    /// its text had more than once.
+    /// Compares a whole object with its type. Nulls fit everything, as in Go. `duplicates` are the paths of members
+    /// that its text had more than once.
     package static func findings(in tree: JSON, of type: SchemaType, duplicates: Set<String> = []) -> SchemaFindings {
         var check = SchemaCheck(duplicates: duplicates)
         check.compare(tree, with: type, at: "", named: "")

@@ -27,7 +27,9 @@ final class AccessControl: Sendable {
         let group = ObjectRecords.root + RoleKind.role.resource.group + "/"
         store.onCommit { [authorizer] events in
             for event in events where event.key.hasPrefix(group) {
-                guard let kind = RoleKind.allCases.first(where: { event.key.hasPrefix(Self.prefix($0)) }) else { continue }
+                guard let kind = RoleKind.allCases.first(where: { event.key.hasPrefix(Self.prefix($0)) }) else {
+                    continue
+                }
                 switch event.kind {
                 case .put: Self.take(kind, event.record, authorizer, logger)
                 case .delete: authorizer.removed(kind, Self.key(of: event.key, kind))
@@ -50,15 +52,17 @@ final class AccessControl: Sendable {
 
     private static func key(of key: String, _ kind: RoleKind) -> ObjectKey {
         let rest = key.dropFirst(prefix(kind).count)
-        guard kind.resource.isNamespaced, let slash = rest.firstIndex(of: "/") else { return ObjectKey(name: String(rest)) }
+        guard kind.resource.isNamespaced, let slash = rest.firstIndex(of: "/") else {
+            return ObjectKey(name: String(rest))
+        }
         return ObjectKey(namespace: String(rest[..<slash]), name: String(rest[rest.index(after: slash)...]))
     }
 }
 
 /// Who makes the request that the current task answers; nil for this server's own doing at start.
 ///
-/// It goes with the task, as upstream's goes with the context, because the rules of a few kinds ask for it far below the
-/// place where requests arrive.
+/// It goes with the task, as upstream's goes with the context, because the rules of a few kinds ask for it far below
+/// the place where requests arrive.
 enum Caller {
     @TaskLocal static var current: Identity?
 }
@@ -146,8 +150,8 @@ extension AccessRequest {
         self.init(verb: verb, path: plainPath, target: target)
     }
 
-    /// Everything that has to be allowed for a request: itself, and for a WebSocket into a pod, which begins as a GET, also
-    /// `create` (upstream: AuthorizePodWebsocketUpgradeCreatePermission).
+    /// Everything that has to be allowed for a request: itself, and for a WebSocket into a pod, which begins as a GET,
+    /// also `create` (upstream: AuthorizePodWebsocketUpgradeCreatePermission).
     static func all(_ request: HTTPRequest, _ place: RequestTarget) -> [AccessRequest] {
         let wish = AccessRequest(request, place)
         guard let target = wish.target, target.group.isEmpty, target.plural == "pods", wish.verb == "get",

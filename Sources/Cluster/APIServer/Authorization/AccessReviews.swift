@@ -55,7 +55,8 @@ extension KubernetesAPI {
                     "spec.resourceAttributes", .null,
                     "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
         }
-        if asksForOther, (review["spec", "user"]?.string ?? "").isEmpty, (review["spec", "groups"]?.array ?? []).isEmpty {
+        if asksForOther, (review["spec", "user"]?.string ?? "").isEmpty, (review["spec", "groups"]?.array ?? []).isEmpty
+        {
             faults.append(.invalid("spec.user", "", "at least one of user or group must be specified"))
         }
         if call.resource.isNamespaced {

@@ -4,8 +4,8 @@ import Access
 import Objects
 
 extension KubernetesAPI {
-    /// Creates what is missing of the bootstrap policy and completes what has lost a part of it. All at once, so that the
-    /// writes share a commit. To be called when the first namespaces are there.
+    /// Creates what is missing of the bootstrap policy and completes what has lost a part of it. All at once, so that
+    /// the writes share a commit. To be called when the first namespaces are there.
     func bootstrapRoles() async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             for entry in BootstrapPolicy.entries { group.addTask { try await self.ensure(entry) } }
@@ -18,7 +18,8 @@ extension KubernetesAPI {
         guard let (stored, _) = try records.get(resource, namespace: entry.object.namespace, name: entry.object.name)
         else { return try await ensure(entry.object, of: resource) }
         // A binding cannot change its role; one that names another is somebody's own.
-        guard BootstrapPolicy.reconciled(stored, with: entry.object) != nil, stored["roleRef"] == entry.object["roleRef"],
+        guard BootstrapPolicy.reconciled(stored, with: entry.object) != nil,
+            stored["roleRef"] == entry.object["roleRef"],
             let served = served.find(resource)
         else { return }
         _ = try await change(resource, namespace: stored.namespace, name: stored.name) { old in

@@ -28,7 +28,9 @@ extension KubernetesAPI {
         return new == old
     }
 
-    private func authorizeRole(_ new: Object, replacing old: Object?, _ kind: RoleKind, _ caller: Identity) throws(Problem) {
+    private func authorizeRole(_ new: Object, replacing old: Object?, _ kind: RoleKind, _ caller: Identity)
+        throws(Problem)
+    {
         let may = AccessRequest(
             verb: "escalate",
             target: .init(

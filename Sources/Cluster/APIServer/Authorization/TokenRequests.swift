@@ -35,7 +35,8 @@ extension KubernetesAPI {
         let now = environment.now()
         request.tree["metadata", "creationTimestamp"] = .string(now.rfc3339)
         let token = try tokens.issue(
-            .init(account: account, bindings: bindings, audiences: audiences, seconds: seconds, id: environment.makeUID()),
+            .init(
+                account: account, bindings: bindings, audiences: audiences, seconds: seconds, id: environment.makeUID()),
             now: now.secondsSinceEpoch)
         let end = Timestamp(secondsSinceEpoch: now.secondsSinceEpoch + seconds, nanoseconds: 0)
         // A dry run shows that it would work; what it shows must not work.
@@ -90,7 +91,9 @@ extension KubernetesAPI {
                     "cannot bind token for serviceaccount \"\(account.name)\" to pod running with different "
                         + "serviceaccount name.")
             }
-            let node = pod["spec", "nodeName"]?.string.flatMap { try? records.get(.nodes, namespace: "", name: $0)?.object }
+            let node = pod["spec", "nodeName"]?.string.flatMap {
+                try? records.get(.nodes, namespace: "", name: $0)?.object
+            }
             return [.init(.pod, pod)] + (node.map { [.init(.node, $0)] } ?? [])
         case ("v1", "Secret"): return [.init(.secret, try found(.secrets, account.namespace))]
         case ("v1", "Node"): return [.init(.node, try found(.nodes, ""))]

@@ -14,7 +14,8 @@ enum WebSocketToken {
         let offered = fields[values: .secWebSocketProtocol].flatMap { $0.split(separator: ",") }.map { word in
             String(word.drop { $0 == " " }.prefix { $0 != " " })
         }
-        guard let word = offered.first(where: { $0.hasPrefix(prefix) }), offered.contains(where: { !$0.hasPrefix(prefix) })
+        guard let word = offered.first(where: { $0.hasPrefix(prefix) }),
+            offered.contains(where: { !$0.hasPrefix(prefix) })
         else { return nil }
         // What cannot be read is a token too, and no good one.
         let bytes = Base64URL.decode(word.dropFirst(prefix.count)) ?? []

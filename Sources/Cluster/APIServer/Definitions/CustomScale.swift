@@ -33,7 +33,8 @@ extension KubernetesAPI {
         return .rendered(try CustomScale.tree(of: changed.object, paths), presentation)
     }
 
-    private func rescale(_ old: Object, to scale: Object, _ paths: ScalePaths, _ call: APICall) throws -> ChangeOutcome {
+    private func rescale(_ old: Object, to scale: Object, _ paths: ScalePaths, _ call: APICall) throws -> ChangeOutcome
+    {
         try checkPreconditions(call.resource, old, uid: scale.uid, resourceVersion: scale.resourceVersion)
         let replicas = scale["spec", "replicas"] ?? 0
         guard let count = replicas.integer, count >= 0 else {

@@ -44,7 +44,8 @@ extension KubernetesAPI {
         new.tree["metadata", "deletionGracePeriodSeconds"] = 0
         if !new.finalizers.contains(definitionFinalizer) { new.finalizers.append(definitionFinalizer) }
         NamingMachine.set(
-            "Terminating", true, "InstanceDeletionPending", "CustomResourceDefinition marked for deletion; CustomResource "
+            "Terminating", true, "InstanceDeletionPending",
+            "CustomResourceDefinition marked for deletion; CustomResource "
                 + "deletion will begin soon", in: &new, at: now.rfc3339)
         return .replaced(new)
     }

@@ -149,7 +149,8 @@ extension KubernetesAPI {
         let page = try records.store.page(prefix: prefix, limit: 1)
         guard page.records.count + page.remaining >= limits.definitions else { return }
         throw Problem(
-            .forbidden, "there are \(limits.definitions) CustomResourceDefinitions already, and no more are kept: "
+            .forbidden,
+            "there are \(limits.definitions) CustomResourceDefinitions already, and no more are kept: "
                 + "delete one first")
     }
 }

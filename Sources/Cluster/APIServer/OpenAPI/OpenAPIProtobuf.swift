@@ -2,8 +2,8 @@
 
 import Formats
 
-/// Writes the document that `OpenAPIWriter` makes: of types what explaining and patching need, not the bounds and patterns
-/// that definitions of custom resources may have. Pure.
+/// Writes the document that `OpenAPIWriter` makes: of types what explaining and patching need, not the bounds and
+/// patterns that definitions of custom resources may have. Pure.
 enum OpenAPIProtobuf {
     /// What clients ask for; upstream answers with a name that is also a valid media type.
     static let mediaTypes = [answerType, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"]

@@ -36,7 +36,9 @@ struct OpenAPIWriter {
 
     /// What a definition says of a custom resource, and what is not in the table of types.
     private func customSchema(of served: ServedResource) -> OpenAPISchema? {
-        if let schema = UsageAPI.schema(of: served.resource, metadata: reference("meta.v1.ObjectMeta")) { return schema }
+        if let schema = UsageAPI.schema(of: served.resource, metadata: reference("meta.v1.ObjectMeta")) {
+            return schema
+        }
         guard let custom = served.custom else { return nil }
         let tree = SchemaDocument.schema(
             of: custom.version, metadata: reference("meta.v1.ObjectMeta"), isVersion2: version == .two)

@@ -23,7 +23,9 @@ extension KubernetesAPI {
     /// Answers `/livez` and the like, or one check of it.
     func health(_ endpoint: String, only name: String?, _ query: Query) async -> APIAnswer {
         if let name {
-            guard let check = HealthCheck(rawValue: name), HealthCheck.all(of: endpoint).contains(check) else { return .missingPath }
+            guard let check = HealthCheck(rawValue: name), HealthCheck.all(of: endpoint).contains(check) else {
+                return .missingPath
+            }
             guard let fault = await fault(of: check) else { return HealthReport.answer("ok", code: 200) }
             return HealthReport.answer("internal server error: \(fault)\n", code: 500)
         }

@@ -3,8 +3,8 @@
 import NIOCore
 import Timing
 
-/// Watches the end of a connection's input (HTTP/1.1) or of a stream (HTTP/2) and takes nothing from either: whoever has
-/// waited here can still read the next request of the same connection.
+/// Watches the end of a connection's input (HTTP/1.1) or of a stream (HTTP/2) and takes nothing from either: whoever
+/// has waited here can still read the next request of the same connection.
 final class ReaderPresence: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
 

@@ -63,11 +63,15 @@ struct CertificateRequestStrategy: Strategy {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2 else {
             return [
-                .invalid(path, .string(name), "must be a fully qualified domain and path of the form 'example.com/signer-name'")
+                .invalid(
+                    path, .string(name),
+                    "must be a fully qualified domain and path of the form 'example.com/signer-name'")
             ]
         }
         if !parts[0].contains(".") {
-            return [.invalid(path, .string(parts[0]), "should be a domain with at least two segments separated by dots")]
+            return [
+                .invalid(path, .string(parts[0]), "should be a domain with at least two segments separated by dots")
+            ]
         }
         return parts.compactMap { part in
             NameRules.fault(part, .subdomain).map { .invalid(path, .string(part), $0) }

@@ -115,8 +115,9 @@ final class PortForwardTunnel: Sendable {
     }
 }
 
-/// One `port-forward` with the ports in the query: channel 2n carries the data of the nth port, 2n+1 its errors, and each
-/// begins with the port's number in two bytes (upstream `pkg/kubelet/../portforward/websocket.go`; the Python client).
+/// One `port-forward` with the ports in the query: channel 2n carries the data of the nth port, 2n+1 its errors, and
+/// each begins with the port's number in two bytes (upstream `pkg/kubelet/../portforward/websocket.go`; the Python
+/// client).
 struct PortForwardChannels: Sendable {
     static let subprotocols = ["v4.channel.k8s.io", "portforward.k8s.io"]
     /// Two channels each, and a channel's number is one byte.

@@ -18,12 +18,15 @@ extension KubernetesAPI {
         guard request.wantsInput || request.wantsOutput || request.wantsError else {
             throw Problem.badRequest("you must specify at least one of stdin, stdout, stderr")
         }
-        if !attaches, request.command.isEmpty { throw Problem.badRequest("you must specify at least 1 command for the container") }
+        if !attaches, request.command.isEmpty {
+            throw Problem.badRequest("you must specify at least 1 command for the container")
+        }
         if attaches { request.hasTerminal = Self.hasTerminal(request.container, in: pod) }
         try Self.checkRuns(pod, attaches ? "attach to" : "exec into")
         let way = try Self.upgrade(call.request)
         let version = try Self.version(for: way, call.request.subprotocols)
-        let process = try await attaches
+        let process =
+            try await attaches
             ? nodeAccess.attach(namespace: pod.namespace, pod: pod.name, request)
             : nodeAccess.execute(namespace: pod.namespace, pod: pod.name, request)
         let session = CommandSession(request: request, version: version, process: process)
@@ -60,8 +63,12 @@ extension KubernetesAPI {
             throw Self.noSubprotocol(served, offered: call.request.subprotocols)
         }
         let ports = call.query.all("ports").flatMap { $0.split(separator: ",") }.compactMap { Int($0) }
-        guard !ports.isEmpty, ports.count <= PortForwardChannels.portLimit, ports.allSatisfy({ (1...65_535).contains($0) })
-        else { throw Problem.badRequest("query parameter \"ports\" is required: 1 to \(PortForwardChannels.portLimit) numbers") }
+        guard !ports.isEmpty, ports.count <= PortForwardChannels.portLimit,
+            ports.allSatisfy({ (1...65_535).contains($0) })
+        else {
+            throw Problem.badRequest(
+                "query parameter \"ports\" is required: 1 to \(PortForwardChannels.portLimit) numbers")
+        }
         var connections: [any RemoteConnection] = []
         for port in ports {
             connections.append(try await nodeAccess.connect(namespace: namespace, pod: name, port: port))

@@ -35,7 +35,8 @@ struct WebSocketLink: FrameLink {
             case .connectionClose: return nil
             case .binary, .text, .continuation:
                 return MessagePart(
-                    Array(frame.unmaskedData.readableBytesView), isFirst: frame.opcode != .continuation, isLast: frame.fin)
+                    Array(frame.unmaskedData.readableBytesView), isFirst: frame.opcode != .continuation,
+                    isLast: frame.fin)
             default: break
             }
         }

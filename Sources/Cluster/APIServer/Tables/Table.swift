@@ -13,7 +13,8 @@ struct TableColumn: Sendable, Hashable {
 
     var tree: JSON {
         [
-            "name": .string(name), "type": .string(type), "format": .string(format), "description": .string(description),
+            "name": .string(name), "type": .string(type), "format": .string(format),
+            "description": .string(description),
             "priority": JSON(priority),
         ]
     }

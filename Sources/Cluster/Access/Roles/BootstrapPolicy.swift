@@ -34,9 +34,9 @@ package enum BootstrapPolicy {
         return roles + bindings
     }
 
-    /// What becomes of an existing object that differs from the wanted one: labels, annotations, rules and subjects that
-    /// it lacks are added, nothing is taken away (upstream: component-helpers/auth/rbac/reconciliation). Nil when it
-    /// lacks nothing or its `autoupdate` annotation forbids.
+    /// What becomes of an existing object that differs from the wanted one: labels, annotations, rules and subjects
+    /// that it lacks are added, nothing is taken away (upstream: component-helpers/auth/rbac/reconciliation). Nil when
+    /// it lacks nothing or its `autoupdate` annotation forbids.
     package static func reconciled(_ stored: Object, with wanted: Object) -> Object? {
         if stored.annotations[autoupdate] == "false" { return nil }
         var new = stored
@@ -108,7 +108,9 @@ package enum BootstrapPolicy {
             }
             if let aggregated = words.first(where: { $0.hasPrefix("<") }) {
                 let key = BootstrapPolicy.aggregation + aggregated.dropFirst()
-                object["aggregationRule"] = ["clusterRoleSelectors": [["matchLabels": .object(JSONObject([(key, .string("true"))]))]]]
+                object["aggregationRule"] = [
+                    "clusterRoleSelectors": [["matchLabels": .object(JSONObject([(key, .string("true"))]))]]
+                ]
             } else {
                 object["rules"] = .array(lines.dropFirst().map { Section.rule($0).tree })
             }
@@ -140,7 +142,8 @@ package enum BootstrapPolicy {
             let name = JSON.string(String(word.dropFirst(2)))
             if word.hasPrefix("s:") { return ["kind": "ServiceAccount", "name": name, "namespace": "kube-system"] }
             return [
-                "apiGroup": .string(BootstrapPolicy.apiGroup), "kind": word.hasPrefix("u:") ? "User" : "Group", "name": name,
+                "apiGroup": .string(BootstrapPolicy.apiGroup), "kind": word.hasPrefix("u:") ? "User" : "Group",
+                "name": name,
             ]
         }
 

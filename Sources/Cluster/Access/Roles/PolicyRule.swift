@@ -43,7 +43,9 @@ package struct PolicyRule: Sendable, Hashable {
     /// Whether the rule allows a request; `resource` is the target's, as rules spell it.
     func allows(_ request: AccessRequest, resource: String) -> Bool {
         guard verbs.contains(where: { $0 == Self.all || $0 == request.verb }) else { return false }
-        guard let target = request.target else { return nonResourceURLs.contains { Self.path($0, covers: request.path) } }
+        guard let target = request.target else {
+            return nonResourceURLs.contains { Self.path($0, covers: request.path) }
+        }
         return apiGroups.contains { $0 == Self.all || $0 == target.group }
             && resources.contains { Self.matches($0, resource, subresource: target.subresource) }
             && (resourceNames.isEmpty || resourceNames.contains(target.name))

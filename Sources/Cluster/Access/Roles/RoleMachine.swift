@@ -166,8 +166,8 @@ struct RoleMachine: Sendable {
 
     // MARK: Aggregation
 
-    /// Makes the rules of aggregating roles anew if they are stale. To be called before questions: hundreds of roles are
-    /// read at start without a question between them.
+    /// Makes the rules of aggregating roles anew if they are stale. To be called before questions: hundreds of roles
+    /// are read at start without a question between them.
     mutating func aggregate() {
         if isAggregated { return }
         isAggregated = true

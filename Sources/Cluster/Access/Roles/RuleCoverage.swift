@@ -1,7 +1,8 @@
 // Whether some rules grant all that others grant, for nobody may hand out what he has not got.
 
 /// What is missing when one set of rules is measured by another
-/// (upstream: component-helpers/auth/rbac/validation/policy_comparator.go and registry/rbac/validation/policy_compact.go).
+/// (upstream: component-helpers/auth/rbac/validation/policy_comparator.go and
+/// registry/rbac/validation/policy_compact.go).
 enum RuleCoverage {
     /// The parts of `wanted` that no rule of `owned` grants, each of one verb on one thing.
     static func missing(of wanted: [PolicyRule], in owned: [PolicyRule]) -> [PolicyRule] {
@@ -34,9 +35,11 @@ enum RuleCoverage {
 
     private static func covers(_ owned: PolicyRule, _ part: PolicyRule) -> Bool {
         guard has(owned.verbs, part.verbs), has(owned.apiGroups, part.apiGroups) else { return false }
-        guard part.nonResourceURLs.allSatisfy({ url in
-            owned.nonResourceURLs.contains { PolicyRule.path($0, covers: url) }
-        }) else { return false }
+        guard
+            part.nonResourceURLs.allSatisfy({ url in
+                owned.nonResourceURLs.contains { PolicyRule.path($0, covers: url) }
+            })
+        else { return false }
         guard part.resources.allSatisfy({ resource in owned.resources.contains { covers($0, resource) } }) else {
             return false
         }

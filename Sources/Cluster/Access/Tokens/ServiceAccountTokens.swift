@@ -14,8 +14,8 @@ package final class ServiceAccountTokens: Sendable {
     package static let leastSeconds: Int64 = 600
     package static let mostSeconds: Int64 = 1 << 32
     package static let podVolumeSeconds: Int64 = 3607
-    /// How long a pod volume's token really lives, for programs that read it once; its `warnafter` says when they should
-    /// have read it again.
+    /// How long a pod volume's token really lives, for programs that read it once; its `warnafter` says when they
+    /// should have read it again.
     static let extendedSeconds: Int64 = 365 * 86_400
     /// Accepted tokens whose signature need not be looked at again.
     static let cachedTokens = 1024

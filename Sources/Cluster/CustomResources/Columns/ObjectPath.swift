@@ -120,7 +120,8 @@ private struct PathReader {
         return steps
     }
 
-    /// A member's name; a backslash takes the next character as it is, as in `.metadata.labels.app\.kubernetes\.io/name`.
+    /// A member's name; a backslash takes the next character as it is, as in
+    /// `.metadata.labels.app\.kubernetes\.io/name`.
     private mutating func name() -> String? {
         var name = ""
         while let character = peek, character != ".", character != "[" {

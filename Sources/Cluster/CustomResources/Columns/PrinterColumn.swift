@@ -13,9 +13,10 @@ package struct PrinterColumn: Sendable, Hashable {
     package var path: ObjectPath
 
     /// What tables show of kinds that name no columns.
-    package static let age: [PrinterColumn] = ObjectPath(".metadata.creationTimestamp").map {
-        [PrinterColumn(name: "Age", type: "date", path: $0)]
-    } ?? []
+    package static let age: [PrinterColumn] =
+        ObjectPath(".metadata.creationTimestamp").map {
+            [PrinterColumn(name: "Age", type: "date", path: $0)]
+        } ?? []
 
     package init(name: String, type: String, path: ObjectPath) {
         self.name = name
@@ -40,7 +41,8 @@ package struct PrinterColumn: Sendable, Hashable {
         case ("string", .string): return value
         case ("string", _): return .string(value.text)
         case ("integer", .integer): return value
-        case ("integer", .number(let number)): return Int64(exactly: number.rounded(.towardZero)).map { .integer($0) } ?? .null
+        case ("integer", .number(let number)):
+            return Int64(exactly: number.rounded(.towardZero)).map { .integer($0) } ?? .null
         case ("number", .integer), ("number", .number), ("boolean", .bool): return value
         case ("date", .string(let text)): return Timestamp(rfc3339: text) == nil ? "<invalid>" : age(text)
         default: return .null

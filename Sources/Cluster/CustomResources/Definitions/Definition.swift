@@ -92,7 +92,9 @@ package struct Definition: Sendable {
         isTerminating = object.isTrue("Terminating")
         let group = group
         let kind = spec["names"]?["kind"]?.string ?? ""
-        versions = (spec["versions"]?.array ?? []).map { Self.version($0, group: group, kind: kind, all: spec["versions"]) }
+        versions = (spec["versions"]?.array ?? []).map {
+            Self.version($0, group: group, kind: kind, all: spec["versions"])
+        }
         fingerprint = [
             "spec": spec, "names": object["status", "acceptedNames"] ?? .null, "isServed": .bool(isEstablished),
             "isTerminating": .bool(isTerminating), "uid": .string(uid),

@@ -43,7 +43,8 @@ package enum DefinitionDefaults {
             for column in version["additionalPrinterColumns"]?.array ?? [] {
                 guard let path = column.text("jsonPath"), ObjectPath(path) == nil else { continue }
                 warnings.append(
-                    "version \(name): the jsonPath \(path) is not understood by this server; tables end before its column")
+                    "version \(name): the jsonPath \(path) is not understood by this server; tables end before its column"
+                )
             }
         }
         var seen: Set<String> = []

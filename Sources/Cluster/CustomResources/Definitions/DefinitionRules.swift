@@ -75,7 +75,8 @@ package enum DefinitionRules {
         case "None":
             if conversion.given("webhook") == nil { return [] }
             return [
-                .forbidden("spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook")
+                .forbidden(
+                    "spec.conversion.webhookClientConfig", "should not be set when strategy is not set to Webhook")
             ]
         case "Webhook":
             return [

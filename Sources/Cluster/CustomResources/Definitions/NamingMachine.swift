@@ -122,7 +122,8 @@ package struct NamingMachine: Sendable {
                     + "https://github.com/kubernetes/enhancements/pull/1111", in: &object, at: moment)
         case .invalid(let value):
             set(
-                type, false, "InvalidAnnotation", "\(ApprovalPolicy.annotation) is \"\(value)\"", in: &object, at: moment)
+                type, false, "InvalidAnnotation", "\(ApprovalPolicy.annotation) is \"\(value)\"", in: &object,
+                at: moment)
         }
     }
 

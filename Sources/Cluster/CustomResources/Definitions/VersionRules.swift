@@ -44,7 +44,9 @@ struct VersionRules {
         guard let first = versions.first else { return faults }
         if isShared("schema") { faults += schemaFaults(first, at: "spec", "validation") }
         if isShared("subresources") { faults += subresourceFaults(first, at: "spec", "subresources") }
-        if isShared("additionalPrinterColumns") { faults += columnFaults(first, at: "spec", "additionalPrinterColumns") }
+        if isShared("additionalPrinterColumns") {
+            faults += columnFaults(first, at: "spec", "additionalPrinterColumns")
+        }
         if isShared("selectableFields") { faults += selectableFaults(first, at: "spec", "selectableFields") }
         return faults
     }

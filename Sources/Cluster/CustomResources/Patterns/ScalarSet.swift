@@ -63,7 +63,9 @@ struct ScalarSet: Sendable {
                     set.ranges.append(UInt32(Int(first) + offset)...UInt32(Int(last) + offset))
                 }
             }
-            guard range.count == 1, range.lowerBound > 0x7F, let scalar = Unicode.Scalar(range.lowerBound) else { continue }
+            guard range.count == 1, range.lowerBound > 0x7F, let scalar = Unicode.Scalar(range.lowerBound) else {
+                continue
+            }
             for text in [scalar.properties.lowercaseMapping, scalar.properties.uppercaseMapping] {
                 let scalars = Array(text.unicodeScalars)
                 if scalars.count == 1 { set.ranges.append(scalars[0].value...scalars[0].value) }
@@ -81,7 +83,8 @@ struct ScalarSet: Sendable {
     }
 
     private static let codes = [
-        "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sm",
+        "Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Nl", "No", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po",
+        "Sm",
         "Sc", "Sk", "So", "Zs", "Zl", "Zp", "Cc", "Cf", "Cs", "Co",
     ]
 

@@ -11,7 +11,9 @@ enum SchemaRules {
         if let fault = SchemaLimits.fault(in: schema, at: path) { return [fault] }
         var faults: [FieldFault] = []
         if hasStatus { faults += rootFaults(in: schema, at: path) }
-        if schema.flag("nullable") { faults.append(.forbidden("\(path).nullable", "nullable cannot be true at the root")) }
+        if schema.flag("nullable") {
+            faults.append(.forbidden("\(path).nullable", "nullable cannot be true at the root"))
+        }
         let structural = StructuralRules.faults(in: schema, at: path)
         if !structural.isEmpty {
             faults += structural
@@ -28,7 +30,8 @@ enum SchemaRules {
         "properties", "externalDocs", "example", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations",
     ]
 
-    /// With a status subresource the schema of `status` is taken on its own, so that nothing at the root may speak of it.
+    /// With a status subresource the schema of `status` is taken on its own, so that nothing at the root may speak of
+    /// it.
     private static func rootFaults(in schema: JSON, at path: String) -> [FieldFault] {
         for member in schema.object ?? JSONObject() where isSet(member.value) {
             if member.key == "type" {
@@ -78,7 +81,9 @@ struct KeywordRules {
 
     static let types = ["array", "boolean", "integer", "number", "object", "string"]
     private static let metadataFields = ["metadata", "kind", "apiVersion"]
-    private static let unsupported = ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"]
+    private static let unsupported = [
+        "id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref",
+    ]
 
     func faults(in schema: JSON, at path: String) -> [FieldFault] {
         var faults = ownFaults(in: schema, at: path)
@@ -143,7 +148,8 @@ struct KeywordRules {
     private func extensionFaults(in schema: JSON, at path: String) -> [FieldFault] {
         var faults: [FieldFault] = []
         if let preserves = schema.given("x-kubernetes-preserve-unknown-fields"), preserves != true {
-            faults.append(.invalid("\(path).x-kubernetes-preserve-unknown-fields", preserves, "must be true or undefined"))
+            faults.append(
+                .invalid("\(path).x-kubernetes-preserve-unknown-fields", preserves, "must be true or undefined"))
         }
         faults += typeFault(schema, "x-kubernetes-map-type", needs: "object", at: path)
         if let type = schema.given("x-kubernetes-map-type"), type != "atomic", type != "granular" {
@@ -190,7 +196,8 @@ struct KeywordRules {
             return faults
         }
         if items.flag("nullable") {
-            faults.append(.forbidden("\(path).items.nullable", "cannot be nullable when x-kubernetes-list-type is \(type)"))
+            faults.append(
+                .forbidden("\(path).items.nullable", "cannot be nullable when x-kubernetes-list-type is \(type)"))
         }
         for key in type == "map" ? keys : [] {
             guard let property = items["properties"]?[key] else { continue }
@@ -205,7 +212,8 @@ struct KeywordRules {
             if property.flag("nullable") {
                 faults.append(
                     .forbidden(
-                        "\(place).nullable", "this property is in x-kubernetes-list-map-keys, so it cannot be nullable"))
+                        "\(place).nullable", "this property is in x-kubernetes-list-map-keys, so it cannot be nullable")
+                )
             }
         }
         return faults
@@ -245,7 +253,9 @@ struct KeywordRules {
             } else {
                 faults.append(.invalid(keysPath, list, "entries must all be names of item properties"))
             }
-            if !seen.insert(key).inserted { faults.append(.invalid(keysPath, list, "must not contain duplicate entries")) }
+            if !seen.insert(key).inserted {
+                faults.append(.invalid(keysPath, list, "must not contain duplicate entries"))
+            }
         }
         return faults
     }

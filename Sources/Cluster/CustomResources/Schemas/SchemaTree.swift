@@ -19,7 +19,8 @@ enum SchemaTree {
     static func children(of schema: JSON, at path: String) -> [Child] {
         var children: [Child] = []
         if let additional = schema["additionalProperties"], additional.object != nil {
-            children.append(Child(schema: additional, path: "\(path).additionalProperties", keyword: "additionalProperties"))
+            children.append(
+                Child(schema: additional, path: "\(path).additionalProperties", keyword: "additionalProperties"))
         }
         for property in properties(of: schema) {
             children.append(

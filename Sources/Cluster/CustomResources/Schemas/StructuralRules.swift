@@ -3,7 +3,8 @@
 import Formats
 import Objects
 
-/// The invariants and the completeness of structural schemas (upstream: pkg/apiserver/schema/validation.go, complete.go).
+/// The invariants and the completeness of structural schemas (upstream: pkg/apiserver/schema/validation.go,
+/// complete.go).
 enum StructuralRules {
     private enum Level { case root, item, field }
 
@@ -45,7 +46,8 @@ enum StructuralRules {
 
     private static func extensionFaults(of schema: JSON, at path: String) -> [FieldFault] {
         guard schema.flag("x-kubernetes-int-or-string") else { return [] }
-        return ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"].filter { schema.flag($0) }.map {
+        return ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"].filter { schema.flag($0) }.map
+        {
             .invalid("\(path).\($0)", true, "must be false if x-kubernetes-int-or-string is true")
         }
     }
@@ -95,7 +97,8 @@ enum StructuralRules {
                 faults.append(
                     .forbidden(
                         place,
-                        "must not specify anything other than name and generateName, but metadata is implicitly specified"))
+                        "must not specify anything other than name and generateName, but metadata is implicitly specified"
+                    ))
             }
         }
         if isEmbedded, !schema.flag("x-kubernetes-preserve-unknown-fields"), properties.isEmpty {
@@ -112,7 +115,8 @@ enum StructuralRules {
         (metadata.object ?? JSONObject()).allSatisfy { member in
             switch member.key {
             case "type", "default", "externalDocs", "example": true
-            case "properties": (member.value.object ?? JSONObject()).allSatisfy { ["name", "generateName"].contains($0.key) }
+            case "properties":
+                (member.value.object ?? JSONObject()).allSatisfy { ["name", "generateName"].contains($0.key) }
             default: [.null, false, "", [], [:]].contains(member.value)
             }
         }
@@ -164,7 +168,8 @@ enum StructuralRules {
             faults += clauseFaults(of: property.value, at: "\(path).properties[\(property.key)]")
         }
         for (keyword, why) in forbidden {
-            guard let value = clause.given(keyword), ![false, "", []].contains(value) || keyword == "additionalProperties"
+            guard let value = clause.given(keyword),
+                ![false, "", []].contains(value) || keyword == "additionalProperties"
             else { continue }
             faults.append(.forbidden("\(path).\(keyword)", why))
         }
@@ -181,8 +186,10 @@ enum StructuralRules {
     private static func completeness(
         of logic: JSON, _ schema: JSON?, at path: String, _ logicPath: String
     ) -> [FieldFault] {
-        SchemaTree.children(of: logic, at: logicPath).filter { SchemaTree.quantifiers.contains($0.keyword) || $0.keyword == "not" }
-            .flatMap { clauseCompleteness(of: $0.schema, schema, at: path, $0.path) }
+        SchemaTree.children(of: logic, at: logicPath).filter {
+            SchemaTree.quantifiers.contains($0.keyword) || $0.keyword == "not"
+        }
+        .flatMap { clauseCompleteness(of: $0.schema, schema, at: path, $0.path) }
     }
 
     private static func clauseCompleteness(
@@ -196,7 +203,8 @@ enum StructuralRules {
         for property in SchemaTree.properties(of: clause) {
             let place = "properties[\(property.key)]"
             faults += clauseCompleteness(
-                of: property.value, schema["properties"]?[property.key], at: "\(path).\(place)", "\(clausePath).\(place)")
+                of: property.value, schema["properties"]?[property.key], at: "\(path).\(place)",
+                "\(clausePath).\(place)")
         }
         return faults
     }

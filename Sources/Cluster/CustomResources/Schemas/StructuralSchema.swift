@@ -42,7 +42,8 @@ package final class StructuralSchema: Sendable {
         defaultValue = tree.given("default")
         let members = tree["properties"]?.object ?? JSONObject()
         order = members.keys
-        properties = Dictionary(members.map { ($0.key, StructuralSchema($0.value)) }, uniquingKeysWith: { _, last in last })
+        properties = Dictionary(
+            members.map { ($0.key, StructuralSchema($0.value)) }, uniquingKeysWith: { _, last in last })
         additional =
             switch tree.given("additionalProperties") {
             case .bool(let isAllowed): isAllowed ? .anything : .unspecified
@@ -119,7 +120,9 @@ package struct ValueRules: Sendable {
         not = tree["not"]?.object.map { StructuralSchema(.object($0)) }
     }
 
-    private static func schemas(_ list: JSON?) -> [StructuralSchema] { (list?.array ?? []).map { StructuralSchema($0) } }
+    private static func schemas(_ list: JSON?) -> [StructuralSchema] {
+        (list?.array ?? []).map { StructuralSchema($0) }
+    }
 }
 
 extension JSON {

@@ -6,7 +6,9 @@ import Objects
 /// Upstream: pkg/apiserver/schema/objectmeta/validation.go.
 enum EmbeddedRules {
     /// The faults of every embedded object in a value. The root object of a request is checked elsewhere.
-    static func faults(in value: JSON, of schema: StructuralSchema, at path: String = "", isRoot: Bool = false) -> [FieldFault] {
+    static func faults(in value: JSON, of schema: StructuralSchema, at path: String = "", isRoot: Bool = false)
+        -> [FieldFault]
+    {
         switch value {
         case .object(let members):
             var found: [FieldFault] = []

@@ -85,7 +85,9 @@ package enum StringFormat {
                     groups += 2
                     continue
                 }
-                guard (1...4).contains(part.utf8.count), part.allSatisfy({ $0.isHexDigit && $0.isASCII }) else { return false }
+                guard (1...4).contains(part.utf8.count), part.allSatisfy({ $0.isHexDigit && $0.isASCII }) else {
+                    return false
+                }
                 groups += 1
             }
         }
@@ -94,7 +96,9 @@ package enum StringFormat {
 
     private static func isCIDR(_ text: String) -> Bool {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 2, let length = Int(parts[1]), length >= 0, String(length) == parts[1] else { return false }
+        guard parts.count == 2, let length = Int(parts[1]), length >= 0, String(length) == parts[1] else {
+            return false
+        }
         return (isIPv4(parts[0]) && length <= 32) || (isIPv6(parts[0]) && length <= 128)
     }
 
@@ -118,7 +122,9 @@ package enum StringFormat {
 
     /// A path or something with a scheme, without blanks or control characters (Go: url.ParseRequestURI).
     private static func isURI(_ text: String) -> Bool {
-        guard !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F }) else { return false }
+        guard !text.isEmpty, text.unicodeScalars.allSatisfy({ $0.value > 0x20 && $0.value != 0x7F }) else {
+            return false
+        }
         if text.hasPrefix("/") { return true }
         guard let colon = text.firstIndex(of: ":") else { return false }
         let scheme = text[..<colon]

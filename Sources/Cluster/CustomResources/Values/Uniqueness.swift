@@ -11,7 +11,8 @@ enum Uniqueness {
             return members.flatMap { member -> [FieldFault] in
                 guard let child = schema.member(member.key) else { return [] }
                 let isProperty = schema.properties[member.key] != nil
-                let place = isProperty ? (path.isEmpty ? member.key : "\(path).\(member.key)") : "\(path)[\(member.key)]"
+                let place =
+                    isProperty ? (path.isEmpty ? member.key : "\(path).\(member.key)") : "\(path)[\(member.key)]"
                 return faults(in: member.value, of: child, at: place)
             }
         case .array(let elements):

@@ -72,7 +72,8 @@ struct ValueCheck {
         case .integer: given = "integer"
         case .number(let number):
             // Go takes a number without a fraction for an integer.
-            given = number == number.rounded(.towardZero) && number.magnitude < 9_007_199_254_740_992 ? "integer" : "number"
+            given =
+                number == number.rounded(.towardZero) && number.magnitude < 9_007_199_254_740_992 ? "integer" : "number"
         case .string: given = "string"
         case .array: given = "array"
         case .object: given = "object"
@@ -132,7 +133,8 @@ struct ValueCheck {
     private mutating func checkNumber(_ value: JSON, _ schema: StructuralSchema, at path: String) {
         guard let number = value.number else { return }
         let rules = schema.rules
-        if rules.format == "int32", schema.type == "integer", number != number.rounded() || abs(number) > 2_147_483_648 {
+        if rules.format == "int32", schema.type == "integer", number != number.rounded() || abs(number) > 2_147_483_648
+        {
             fail(path, value, "must be of type integer with format int32")
         }
         if let factor = rules.multipleOf, factor > 0, !isMultiple(value, number, of: factor) {

@@ -99,7 +99,8 @@ extension FieldSet {
             guard let mine else { return others }
             guard let others else { return mine }
             return Entry(
-                element: mine.element, isMember: mine.isMember || others.isMember, below: mine.below.union(others.below))
+                element: mine.element, isMember: mine.isMember || others.isMember, below: mine.below.union(others.below)
+            )
         }
     }
 

@@ -91,7 +91,8 @@ extension ManagedFields {
             if let type = element["fieldsType"]?.string, type != "FieldsV1" {
                 throw FormatProblem(
                     type.isEmpty
-                        ? "missing fieldsType in managed fields entry" : "invalid fieldsType \"\(type)\" in managedFields")
+                        ? "missing fieldsType in managed fields entry"
+                        : "invalid fieldsType \"\(type)\" in managedFields")
             }
             let writer = FieldWriter(
                 name: element["manager"]?.string ?? "", operation: operation,

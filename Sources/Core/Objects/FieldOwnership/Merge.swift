@@ -4,8 +4,8 @@ import Formats
 
 /// Merging of two values of a type (upstream: `structured-merge-diff`, `typed/merge.go`).
 enum Merge {
-    /// What `old` becomes when `new` is laid over it; nil when nothing is left. An explicit null removes scalars and what
-    /// is owned whole.
+    /// What `old` becomes when `new` is laid over it; nil when nothing is left. An explicit null removes scalars and
+    /// what is owned whole.
     static func merge(_ old: JSON?, _ new: JSON?, _ type: any MergeType) throws(TypeFault) -> JSON? {
         guard let new else { return old }
         guard let old else { return new }

@@ -81,8 +81,8 @@ package struct OwnershipMachine: Sendable {
 
     /// Lays a configuration over the live object. `live` nil is a create.
     ///
-    /// Fields that the applier had applied before and now leaves out go, unless somebody else owns them. Without `force`
-    /// other owners' fields with other values are conflicts; with it they change hands.
+    /// Fields that the applier had applied before and now leaves out go, unless somebody else owns them. Without
+    /// `force` other owners' fields with other values are conflicts; with it they change hands.
     package func applied(
         _ configuration: JSON, to live: JSON?, _ managed: ManagedFields, by name: String, force: Bool, at time: String
     ) throws(Refusal) -> Applied {

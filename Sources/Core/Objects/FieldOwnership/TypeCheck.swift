@@ -64,7 +64,9 @@ struct TypeCheck {
         case .numeric:
             if value.number == nil { fault("expected numeric (int or float), got \(Self.goType(value))") }
         case .string:
-            if value.string == nil { fault("expected string, got &value.valueUnstructured{Value:\(Self.goText(value))}") }
+            if value.string == nil {
+                fault("expected string, got &value.valueUnstructured{Value:\(Self.goText(value))}")
+            }
         case .boolean:
             if value.bool == nil { fault("expected boolean, got \(Self.plain(value))") }
         case .any:
@@ -80,7 +82,8 @@ struct TypeCheck {
 
     private static func goText(_ value: JSON) -> String {
         switch value {
-        case .object(let object): "map[\(object.map { "\($0.key):\(goText($0.value))" }.sorted().joined(separator: " "))]"
+        case .object(let object):
+            "map[\(object.map { "\($0.key):\(goText($0.value))" }.sorted().joined(separator: " "))]"
         case .array(let items): "[\(items.map(goText).joined(separator: " "))]"
         default: value.text
         }

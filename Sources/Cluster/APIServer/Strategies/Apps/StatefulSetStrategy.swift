@@ -52,7 +52,8 @@ struct StatefulSetStrategy: Strategy {
             findings.isNotNegative(spec["ordinals"]["start"])
             findings.workloadSelector(spec, kind: "statefulset")
             findings.templateMatches(spec)
-            // Upstream leaves the rest of the template to the creation of the pods, as claims become volumes only there.
+            // Upstream leaves the rest of the template to the creation of the pods, as claims become volumes only
+            // there.
             let template = spec["template"]
             findings.labels(template["metadata"]["labels"].at(template["labels"]))
             findings.annotationKeys(template["metadata"]["annotations"], at: template["annotations"])

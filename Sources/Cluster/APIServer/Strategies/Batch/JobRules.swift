@@ -76,7 +76,8 @@ extension Findings {
         if !failed.exists { required(failed, "must be specified when completions is above 100000") }
         for field in [parallelism, failed] where isAbove(field, Self.manyLimit) {
             invalid(
-                field, "must be less than or equal to 10000 when completions are above 100000 and used with backoff "
+                field,
+                "must be less than or equal to 10000 when completions are above 100000 and used with backoff "
                     + "limit per index")
         }
     }
@@ -172,7 +173,8 @@ extension Findings {
             }
             if indexes.exists, count.number > named {
                 invalid(
-                    count, "must be less than or equal to \(named) (the number of indexes in the specified "
+                    count,
+                    "must be less than or equal to \(named) (the number of indexes in the specified "
                         + "succeededIndexes field)")
             }
         }
