@@ -18,7 +18,9 @@ package struct WatchLimits: Sendable {
     package var crowd = 64
     /// How long the cursors of such a prefix wait at least between two wakes; the first event after a rest wakes them
     /// at once. A write for a thousand watches costs them a thousand sends, whether it brings one event or twenty.
-    package var gathering: Duration = .milliseconds(25)
+    package var gathering: Duration = .milliseconds(50)
+    /// After this time they are woken again even if many of them are still at work.
+    package var round: Duration = .seconds(1)
 
     package init() {}
 }

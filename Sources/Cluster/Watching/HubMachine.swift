@@ -29,6 +29,8 @@ struct HubMachine<Waker: Sendable>: Sendable {
         var waiting: Set<UInt64> = []
         /// When a crowd may be woken again; nil for those that have never been woken as one.
         var rested: Instant?
+        /// How many of the crowd have to be back before its rest begins.
+        var awaited = 0
         /// Whether there may be something for those who wait.
         var isPending = false
     }
@@ -76,6 +78,7 @@ struct HubMachine<Waker: Sendable>: Sendable {
     mutating func cursorWaited(
         _ cursor: UInt64, prefix: String, seen: UInt64, until deadline: Instant? = nil, waker: Waker, at now: Instant
     ) -> Wake? {
+        cameBack(prefix, at: now)
         let mayHaveMore = revision > seen
         let rest = mayHaveMore ? restOfCrowd(byPrefix[prefix], at: now) : nil
         if isClosed || (mayHaveMore && rest == nil) { return Wake(waker: waker, nothingUpTo: seen) }
@@ -84,6 +87,17 @@ struct HubMachine<Waker: Sendable>: Sendable {
         if let deadline { expect(deadline) }
         if let rest { gather(prefix, until: rest) }
         return nil
+    }
+
+    /// A crowd rests from when most of it has handed out what it was woken for: from its wake on, the next one would
+    /// find it still at work, and writers with it.
+    private mutating func cameBack(_ prefix: String, at now: Instant) {
+        guard let awaited = byPrefix[prefix]?.awaited, awaited > 0 else { return }
+        byPrefix[prefix]?.awaited = awaited - 1
+        guard awaited == 1 else { return }
+        let rested = min(byPrefix[prefix]?.rested ?? now, now + limits.gathering)
+        byPrefix[prefix]?.rested = rested
+        if byPrefix[prefix]?.isPending == true { expect(rested) }
     }
 
     /// Until when the cursors of a prefix have to rest; nil when they may be woken.
@@ -162,7 +176,8 @@ struct HubMachine<Waker: Sendable>: Sendable {
         let seen = waiting.compactMap { cursor in
             waiters.removeValue(forKey: cursor).map { Wake(waker: $0.waker, nothingUpTo: $0.seen) }
         }
-        let rested = now + limits.gathering
+        let rested = now + limits.round
+        byPrefix[prefix]?.awaited = seen.count - seen.count / 4
         byPrefix[prefix]?.waiting = []
         byPrefix[prefix]?.isPending = false
         byPrefix[prefix]?.rested = rested
