@@ -24,11 +24,21 @@ extension JSON {
 
     /// The tree without members that are null, which Kubernetes reads as absent.
     var withoutNulls: JSON {
+        // Most objects have none, and to look is cheaper than to build anew.
+        guard hasNulls else { return self }
         switch self {
-        case .array(let elements): .array(elements.map(\.withoutNulls))
+        case .array(let elements): return .array(elements.map(\.withoutNulls))
         case .object(let object):
-            .object(JSONObject(object.lazy.filter { !$0.value.isNull }.map { ($0.key, $0.value.withoutNulls) }))
-        default: self
+            return .object(JSONObject(object.lazy.filter { !$0.value.isNull }.map { ($0.key, $0.value.withoutNulls) }))
+        default: return self
+        }
+    }
+
+    private var hasNulls: Bool {
+        switch self {
+        case .array(let elements): elements.contains { $0.hasNulls }
+        case .object(let object): object.contains { $0.value.isNull || $0.value.hasNulls }
+        default: false
         }
     }
 }
