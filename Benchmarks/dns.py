@@ -195,7 +195,7 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="mangrove-bench-dns-"))
     state = directory / "state"
     command = ["taskset", "-c", "0", os.path.abspath(arguments.mangrove), "up", "--state", str(state), "--api-listen",
-               f"127.0.0.1:{API}", "--nacos-listen", "off"]
+               f"127.0.0.1:{API}", "--nacos-listen", "off", "--eureka-listen", "off", "--zookeeper-listen", "off"]
     log = open(directory / "mangrove.log", "w")
     platform = subprocess.Popen(command, stdout=log, stderr=log)
     try:

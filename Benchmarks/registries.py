@@ -41,7 +41,8 @@ def main():
     # Nothing of a kube-… namespace is shown in Kubernetes, so what is measured is the registry alone.
     mangrove = Server(
         "mangrove", [os.path.abspath(arguments.mangrove), "up", "--state", str(directory / "state"), "--api-listen",
-                     f"127.0.0.1:{API}", "--nacos-listen", f"127.0.0.1:{NACOS}", "--eureka-listen", "off"], API, "/readyz", directory / "log")
+                     f"127.0.0.1:{API}", "--nacos-listen", f"127.0.0.1:{NACOS}", "--eureka-listen", "off",
+                     "--zookeeper-listen", "off"], API, "/readyz", directory / "log")
     table = Table()
     try:
         mangrove.start()

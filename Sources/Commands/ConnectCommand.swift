@@ -43,6 +43,8 @@ struct ConnectCommand: AsyncParsableCommand {
     func run() async throws {
         try await reportingProblems {
             var configuration = Configuration(directory: state.directory, nodeName: Environment.hostName.lowercased())
+            // Only where asked for: znodes that are no view of the catalogue are each replica's own.
+            configuration.zookeeper = nil
             try registries.apply(to: &configuration)
             var replicas = ReplicaSettings()
             replicas.namespace = namespace ?? ""

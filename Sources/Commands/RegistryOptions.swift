@@ -22,7 +22,7 @@ struct RegistryOptions: ParsableArguments {
         valueName: "share"))
     var eurekaSelfPreservation: String?
 
-    @Option(help: ArgumentHelp("ZooKeeper (default 127.0.0.1:2181; off).", valueName: "host:port"))
+    @Option(help: ArgumentHelp("ZooKeeper (default 127.0.0.1:2181, and off with connect).", valueName: "host:port"))
     var zookeeperListen: String?
 
     /// Throws a Problem that names the flag.

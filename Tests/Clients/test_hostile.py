@@ -51,10 +51,15 @@ def zookeeper_answers(address):
         assert length in (36, 37) and timeout > 0 and session != 0
 
 
+def above(address, offset):
+    host, port = address.split(":")
+    return f"{host}:{int(port) + offset}"
+
+
 PORTS = {
     "kubernetes": (conftest.API, http_answers("/livez", tls=True)),
     "nacos-http": (conftest.NACOS, http_answers("/nacos/v1/ns/operator/metrics")),
-    "nacos-grpc": (conftest.NACOS_GRPC, nacos_grpc_answers),
+    "nacos-grpc": (above(conftest.NACOS, 1_000), nacos_grpc_answers),
     "eureka": (conftest.EUREKA, http_answers("/eureka/apps")),
     "zookeeper": (conftest.ZOOKEEPER, zookeeper_answers),
 }
