@@ -25,37 +25,44 @@ private final class Upstream: Sendable {
 
     let state: Mutex<State>
     private let channels = Mutex<[any Channel]>([])
-    let address: SocketAddress
+    private let bound = Mutex<SocketAddress?>(nil)
 
     /// The deeds in order; the last goes on.
     static func listening(_ deeds: Deed..., holding: Bool = false) async throws -> Upstream {
-        let listener = try await DNSListener.bound(to: DNSEndpoint(address: "127.0.0.1", port: 0), answering: QueryAnswerer(
-            responder: Responder(domain: DomainName("unused.test")!, zone: nil, canForward: false), forwarder: Forwarder(upstreams: [])))
-        await listener.close()  // Its port is free in both protocols.
-        let upstream = try Upstream(deeds, holding, port: listener.endpoint.port)
-        try await upstream.bind()
-        return upstream
+        let upstream = Upstream(deeds, holding)
+        for _ in 0..<DNSListener.freePortTries where try await upstream.bind() { return upstream }
+        throw ChannelError.operationUnsupported
     }
 
-    private init(_ deeds: [Deed], _ holding: Bool, port: Int) throws {
+    private init(_ deeds: [Deed], _ holding: Bool) {
         state = Mutex(State(deeds: deeds, holds: holding))
-        address = try SocketAddress(ipAddress: "127.0.0.1", port: port)
     }
 
-    private func bind() async throws {
+    var address: SocketAddress? { bound.withLock { $0 } }
+
+    /// Takes a free port of one protocol; false where the other protocol's is somebody else's.
+    private func bind() async throws -> Bool {
         let group = MultiThreadedEventLoopGroup.singleton
-        let datagrams = try await DatagramBootstrap(group: group).channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Datagrams(self)) }
-        }.bind(to: address).get()
-        let streams = try await ServerBootstrap(group: group).serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+        let streams = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers([
                         ByteToMessageHandler(FrameDecoder()), FrameWriter(), Streams(self),
                     ])
                 }
-            }.bind(to: address).get()
-        channels.withLock { $0 = [datagrams, streams] }
+            }.bind(host: "127.0.0.1", port: 0).get()
+        let address = streams.localAddress
+        do {
+            let datagrams = try await DatagramBootstrap(group: group).channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Datagrams(self)) }
+            }.bind(host: "127.0.0.1", port: address?.port ?? 0).get()
+            channels.withLock { $0 = [datagrams, streams] }
+        } catch {
+            try await streams.close()
+            return false
+        }
+        bound.withLock { $0 = address }
+        return true
     }
 
     func close() async {
@@ -159,14 +166,14 @@ private final class Client: ChannelInboundHandler, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct ServingTests {
+@Suite(.timeLimit(.minutes(10))) struct ServingTests {
     /// Runs a server before these upstream servers.
     private func serve(
         _ upstreams: [Upstream], _ body: (DNSEndpoint, QueryAnswerer) async throws -> Void
     ) async throws {
         let answerer = QueryAnswerer(
             responder: Responder(domain: Samples.domain, zone: ResponderTests.zone, canForward: !upstreams.isEmpty),
-            forwarder: Forwarder(upstreams: upstreams.map(\.address)))
+            forwarder: Forwarder(upstreams: upstreams.compactMap(\.address)))
         let listener = try await DNSListener.bound(to: DNSEndpoint(address: "127.0.0.1", port: 0), answering: answerer)
         do {
             try await body(listener.endpoint, answerer)
