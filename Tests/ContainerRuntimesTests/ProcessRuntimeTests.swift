@@ -138,7 +138,7 @@ private let canMakeNamespaces: Bool = {
         system("rm -rf \(root)")
     }
 
-    @Test(.timeLimit(.minutes(1))) func aProgramRunsInItsOwnWorld() async throws {
+    @Test(.timeLimit(.minutes(10))) func aProgramRunsInItsOwnWorld() async throws {
         let runtime = try runtime()
         try await runtime.adopt()
         let status = try await runtime.runSandbox(sandbox("a"))
@@ -168,7 +168,7 @@ private let canMakeNamespaces: Bool = {
         expectNothingLeft()
     }
 
-    @Test(.timeLimit(.minutes(1))) func programsDieByTermAndStubbornOnesByKill() async throws {
+    @Test(.timeLimit(.minutes(10))) func programsDieByTermAndStubbornOnesByKill() async throws {
         let runtime = try runtime()
         _ = try await runtime.runSandbox(sandbox("b"))
         let gentle = try await runtime.createContainer(sandbox: "b", shell("exec sleep 1000"))
@@ -186,7 +186,7 @@ private let canMakeNamespaces: Bool = {
         expectNothingLeft()
     }
 
-    @Test(.timeLimit(.minutes(1))) func commandsRunInsideARunningContainer() async throws {
+    @Test(.timeLimit(.minutes(10))) func commandsRunInsideARunningContainer() async throws {
         let runtime = try runtime()
         _ = try await runtime.runSandbox(sandbox("c"))
         let id = try await runtime.createContainer(sandbox: "c", shell("echo inside > /tmp/mark; exec sleep 1000"))
@@ -208,7 +208,7 @@ private let canMakeNamespaces: Bool = {
         expectNothingLeft()
     }
 
-    @Test(.timeLimit(.minutes(1))) func whatCannotStartSaysWhy() async throws {
+    @Test(.timeLimit(.minutes(10))) func whatCannotStartSaysWhy() async throws {
         let runtime = try runtime()
         _ = try await runtime.runSandbox(sandbox("d"))
         let config = ContainerConfig(name: "main", image: "host", command: ["/no/such"], logPath: "main/0.log")
@@ -226,7 +226,7 @@ private let canMakeNamespaces: Bool = {
         expectNothingLeft()
     }
 
-    @Test(.timeLimit(.minutes(1))) func podsOutliveTheRuntimeAndAreAdopted() async throws {
+    @Test(.timeLimit(.minutes(10))) func podsOutliveTheRuntimeAndAreAdopted() async throws {
         let first = try runtime()
         let before = try await first.runSandbox(sandbox("e"))
         let short = try await first.createContainer(sandbox: "e", shell("exit 5"))

@@ -144,7 +144,7 @@ private func withListener(
         """
 
     /// Acknowledged before gone: the wait for a withdrawn pod ends when the real client has taken in the push.
-    @Test(.timeLimit(.minutes(1))) func aWithdrawnPodIsWaitedForUntilTheRealClientKnows() async throws {
+    @Test(.timeLimit(.minutes(10))) func aWithdrawnPodIsWaitedForUntilTheRealClientKnows() async throws {
         guard let python = environment("MANGROVE_PYTHON_NACOS_GRPC") else { return }
         let catalogue = ServiceCatalogue(sources: [.kubernetes])
         let orders = ServiceName(name: "orders")

@@ -13,7 +13,7 @@ import Testing
         while !isSo(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(5)) }
     }
 
-    @Test(.timeLimit(.minutes(1))) func aRowIsTheSameInBothPlaces() async throws {
+    @Test(.timeLimit(.minutes(10))) func aRowIsTheSameInBothPlaces() async throws {
         let memory = MemoryBackend()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let sync = InterfaceTableSync(
