@@ -7,6 +7,7 @@ import Glibc
 import Logging
 import Objects
 import Reconciling
+import Timing
 import UnixSignals
 
 /// How several replicas share the work.
@@ -95,18 +96,24 @@ package struct ConnectedPlatform: Sendable {
             logger: logger)
         var services = discovery.services
         services.append(PlatformService(name: "membership") { await membership.run() })
+        let answersNames = Gate()
         var places = [PlatformPlace(name: "cluster", address: kubeconfig.server)] + discovery.places
         if let dns {
             let server = try ClusterDNS(
                 client: client("dns"), listen: [DNSEndpoint(address: dns.host, port: dns.port)],
                 clusterDomain: configuration.clusterDomain, logger: logger)
-            services.append(PlatformService(name: "DNS server") { try await server.run() })
+            services.append(PlatformService(name: "DNS server") {
+                try await server.run { _ in answersNames.open() }
+            })
             places.append(PlatformPlace(name: "dns", address: "\(dns) (*.\(configuration.clusterDomain))"))
+        } else {
+            answersNames.open()
         }
         let all = places
         try await PlatformService.run(services, until: signals, logger: logger) {
             try await membership.waitUntilSynced()
             try await discovery.waitUntilReady()
+            try await answersNames.wait()
             try await whenReady(all)
         } stopping: {
             await discovery.announceEnd()

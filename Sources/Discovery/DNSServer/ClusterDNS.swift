@@ -66,9 +66,9 @@ package final class ClusterDNS: Sendable {
         answerer.withLock { $0 }?.writeMetrics(to: &text)
     }
 
-    /// Serves until cancelled. `onListening` is called once, with the endpoints as they were bound. Throws a Problem when an
-    /// endpoint cannot be had. Names of the cluster get SERVFAIL until the first full picture is in.
-    package func run(onListening: @Sendable ([DNSEndpoint]) -> Void = { _ in }) async throws {
+    /// Serves until cancelled. Throws a Problem when an endpoint cannot be had. Names of the cluster get SERVFAIL until the
+    /// first full picture is in; then `onServing` is called once, with the endpoints as they were bound.
+    package func run(onServing: @escaping @Sendable ([DNSEndpoint]) -> Void = { _ in }) async throws {
         let upstreams = await upstreamAddresses()
         if upstreams.isEmpty { logger.warning("no upstream DNS server: only names of the cluster can be resolved") }
         let answerer = QueryAnswerer(
@@ -80,12 +80,12 @@ package final class ClusterDNS: Sendable {
             for endpoint in endpoints {
                 listeners.append(try await DNSListener.bound(to: endpoint, answering: answerer))
             }
-            onListening(listeners.map(\.endpoint))
-            logger.info("DNS listens", metadata: ["at": "\(listeners.map(\.endpoint.description))"])
+            let bound = listeners.map(\.endpoint)
+            logger.info("DNS listens", metadata: ["at": "\(bound.map(\.description))"])
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { await self.services.run() }
                 group.addTask { await self.slices.run() }
-                group.addTask { try await self.keepTrue(answerer) }
+                group.addTask { try await self.keepTrue(answerer) { onServing(bound) } }
                 try await group.next()
                 group.cancelAll()
             }
@@ -96,12 +96,13 @@ package final class ClusterDNS: Sendable {
         for listener in listeners { await listener.close() }
     }
 
-    private func keepTrue(_ answerer: QueryAnswerer) async throws {
+    private func keepTrue(_ answerer: QueryAnswerer, onServing: @Sendable () -> Void) async throws {
         try await services.waitUntilSynced()
         try await slices.waitUntilSynced()
         var machine = ZoneMachine(
             domain: domain, serverAddresses: endpoints.compactMap { IPAddress($0.address) },
             serial: UInt32(truncatingIfNeeded: clock.now().secondsSinceEpoch), seed: UInt64.random(in: .min ... .max))
+        var isServing = false
         while !Task.isCancelled {
             let keys = changedServices.withLock { keys in
                 defer { keys = [] }
@@ -111,6 +112,8 @@ package final class ClusterDNS: Sendable {
                 machine.changed(key, to: services.get(key), slices: slices.indexed("service", key.description))
             }
             answerer.update(machine.zone())
+            if !isServing { onServing() }
+            isServing = true
             await changed.wait()
         }
         throw CancellationError()
