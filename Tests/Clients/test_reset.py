@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -34,9 +35,15 @@ def test_nothing_is_left_whatever_happens(secluded):
     platform.apply(service("web", "default"))
     all_ready(platform, 3)
     address = platform.objects("service", "web")["spec"]["clusterIP"]
-    fetch = lambda: subprocess.run([*INSIDE, "curl", "-s", "-o", "/dev/null", "--max-time", "2", "-w", "%{http_code}",
+    fetch = lambda address=address: subprocess.run([*INSIDE, "curl", "-s", "-o", "/dev/null", "--max-time", "2", "-w", "%{http_code}",
                                     f"http://{address}/"], capture_output=True, text=True).stdout
     until("the service answers", lambda: fetch() == "200")
+    # A client has its home at one of them.
+    platform.kubectl("patch", "service", "web", "-p", '{"spec":{"sessionAffinity":"ClientIP"}}')
+    homes = lambda: re.findall(r"set (at/\S+) {[^}]*elements = { (\S+)", subprocess.run(
+        [*INSIDE, "nft", "list", "sets", "ip"], capture_output=True, text=True, check=True).stdout)
+    until("the client is at home", lambda: fetch() == "200" and len(homes()) == 1)
+    home = homes()
 
     # The platform dies; the pods do not notice, and the next one takes them over as they are.
     known = containers(platform)
@@ -46,6 +53,12 @@ def test_nothing_is_left_whatever_happens(secluded):
     all_ready(platform, 3)
     assert containers(platform) == known
     assert {each["status"]["containerStatuses"][0]["restartCount"] for each in pods(platform)} == {0}
+    # The new one's rules are there when a service of its time answers; the client is at home where it was.
+    platform.apply(service("web2", "default").replace('"app": "web2"', '"app": "web"'))
+    later = platform.objects("service", "web2")["spec"]["clusterIP"]
+    until("the new rules are there", lambda: fetch(later) == "200")
+    assert fetch() == "200" and homes() == home
+    platform.kubectl("delete", "service", "web2")
 
     # A pod's holder dies: its program dies with it, and the pod comes back.
     shims = lambda: [pid for pid, line in processes(platform.state).items() if "pod-shim" in line]

@@ -71,6 +71,37 @@ import Testing
         #expect(said?.contains("stays") == true && machine.text == "nameserver 198.51.100.1\n" && !machine.keeps)
     }
 
+    @Test func resolvedGetsADropInAndIsToldOfIt() async throws {
+        let machine = try Machine("nameserver 127.0.0.53\n")
+        #expect(mkdir(machine.places.resolved, 0o755) == 0)
+        // The machine's systemctl is one that writes down what it is told; nothing else in this process needs a systemctl.
+        let programs = machine.root + "/programs"
+        #expect(mkdir(programs, 0o755) == 0)
+        try SmallFile(path: programs + "/systemctl").rewrite(Array("#!/bin/sh\necho \"$@\" >> \(programs)/told\n".utf8))
+        #expect(chmod(programs + "/systemctl", 0o755) == 0)
+        let path = getenv("PATH").map { String(cString: $0) } ?? ""
+        setenv("PATH", "\(programs):\(path)", 1)
+        defer { setenv("PATH", path, 1) }
+        func told() throws -> Int {
+            let text = try SmallFile(path: programs + "/told").read().map { String(decoding: $0, as: UTF8.self) } ?? ""
+            #expect(text.split(separator: "\n").allSatisfy { $0 == "restart systemd-resolved" })
+            return text.split(separator: "\n").count
+        }
+        func dropIn() throws -> String? {
+            try SmallFile(path: machine.places.dropIn).read().map { String(decoding: $0, as: UTF8.self) }
+        }
+        let said = try await machine.resolver.apply(server: "10.96.0.10", domain: "cluster.local")
+        #expect(said.contains("systemd-resolved"))
+        #expect(try told() == 1)
+        #expect(try dropIn()?.hasSuffix("[Resolve]\nDNS=10.96.0.10\nDomains=~cluster.local\n") == true)
+        #expect(machine.text == "nameserver 127.0.0.53\n", "the file stays as it is")
+        // Killed and started again, then ended.
+        _ = try await machine.resolver.apply(server: "10.96.0.10", domain: "cluster.local")
+        #expect(try await machine.resolver.restore()?.contains("is removed") == true)
+        #expect(try dropIn() == nil && !machine.keeps)
+        #expect(try told() == 4, "once for each change of the drop-in")
+    }
+
     @Test func noneBeforeIsNoneAfter() async throws {
         let machine = try Machine(nil)
         _ = try await machine.resolver.apply(server: "10.96.0.10", domain: "cluster.local")

@@ -90,6 +90,28 @@ import Testing
         #expect(one.change(to: plain) == nil && plain.change(to: one) == nil, "nothing to keep")
     }
 
+    @Test func rulesOfAnEarlierProcessAreKnownByTheirNames() throws {
+        let sticky: [String: JSON] = [
+            "sessionAffinity": "ClientIP", "sessionAffinityConfig": ["clientIP": ["timeoutSeconds": 10_860]],
+        ]
+        let slices = [Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")])]
+        let rules = try rules([Picture.service("web", ip: "10.96.0.20", spec: sticky)], slices)
+        // As nft 1.0.6 lists what these rules make.
+        let chains = (["to/svc/shop/web/tcp/80/10.88.0.2/8080", "svc/shop/web/tcp/80", "to/svc/shop/web/tcp/80/10.88.0.3/8080"]
+            + RuleNames.ownChains).map { "\tchain \($0) {\n\t\ttype nat hook output priority -100; policy accept;\n\t}\n" }.joined()
+        let sets = ["10.88.0.2", "10.88.0.3"].map {
+            "\tset at/svc/shop/web/tcp/80/\($0)/8080 {\n\t\ttype ipv4_addr\n\t\tsize 65535\n\t\tflags dynamic,timeout\n\t\ttimeout 3h1m\n\t}\n"
+        }.joined()
+        let found = RuleNames(
+            chainListing: "table ip other {\n\tchain foreign {\n\t}\n}\ntable ip mangrove-services {\n\(chains)}\n",
+            setListing: "table ip mangrove-services {\n\tset hairpin {\n\t\ttype ipv4_addr . ipv4_addr\n\t}\n\(sets)}\n")
+        #expect(found.affinities == rules.names.affinities)
+        #expect(Set(found.chains) == Set(rules.names.chains) && found.chains.first == "svc/shop/web/tcp/80")
+        #expect(found.change(to: rules.names) != nil)
+        #expect(RuleNames(chainListing: "", setListing: "").change(to: rules.names) == nil, "nothing there")
+        #expect(RuleNames.seconds("1d1h1m1s") == 90_061 && RuleNames.seconds("5x") == nil && RuleNames.seconds("") == nil)
+    }
+
     @Test func onlyTheClientsThatMayReachALoadBalancer() throws {
         var service = Picture.service(
             "web", ip: "10.96.0.20",

@@ -10,7 +10,7 @@ import Synchronization
 struct Command: Sendable {
     /// Where tools are looked for after `PATH`, which often lacks the system directories.
     static let systemDirectories = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-    /// More than this of a tool's words is thrown away.
+    /// More than this of a tool's words is thrown away, unless the caller wants more.
     static let outputLimit = 64 * 1024
 
     let name: String
@@ -31,16 +31,21 @@ struct Command: Sendable {
     /// Throws a Problem with the program's own words when it fails, cannot be started, or takes longer than the limit; it
     /// is killed then. The wait costs a thread of Dispatch, not one of the cooperative pool.
     @discardableResult
-    func run(_ arguments: [String], input: String = "", limit: Duration = .seconds(10)) async throws(Problem) -> String {
+    func run(
+        _ arguments: [String], input: String = "", limit: Duration = .seconds(10), outputLimit: Int = Self.outputLimit
+    ) async throws(Problem) -> String {
         let result: Result<String, Problem> = await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
-                continuation.resume(returning: spawnAndWait(arguments, input: input, limit: limit))
+                let found = spawnAndWait(arguments, input: input, limit: limit, outputLimit: outputLimit)
+                continuation.resume(returning: found)
             }
         }
         return try result.get()
     }
 
-    private func spawnAndWait(_ arguments: [String], input: String, limit: Duration) -> Result<String, Problem> {
+    private func spawnAndWait(
+        _ arguments: [String], input: String, limit: Duration, outputLimit: Int
+    ) -> Result<String, Problem> {
         let inputDescriptor: Int32
         switch Self.file(holding: input) {
         case .success(let descriptor): inputDescriptor = descriptor
@@ -59,7 +64,7 @@ struct Command: Sendable {
         close(writing)
         guard case .success(let process) = spawned else { return spawned.map { _ in "" } }
 
-        let (output, isFinished) = drain(reading, limit: limit)
+        let (output, isFinished) = drain(reading, limit: limit, outputLimit: outputLimit)
         if !isFinished { kill(process, SIGKILL) }
         var status: Int32 = 0
         var waited = waitpid(process, &status, 0)
@@ -135,7 +140,9 @@ struct Command: Sendable {
     }
 
     /// Reads until every holder of the other end is gone. False when the time ran out before that.
-    private func drain(_ descriptor: Int32, limit: Duration) -> (output: [UInt8], isFinished: Bool) {
+    private func drain(
+        _ descriptor: Int32, limit: Duration, outputLimit: Int
+    ) -> (output: [UInt8], isFinished: Bool) {
         let deadline = ContinuousClock.now + limit
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
@@ -149,7 +156,7 @@ struct Command: Sendable {
             let count = read(descriptor, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return (output, true) }
-            output += buffer[..<count].prefix(Self.outputLimit - output.count)
+            output += buffer[..<count].prefix(outputLimit - output.count)
         }
     }
 

@@ -14,10 +14,10 @@ struct Ruleset: Hashable, Sendable {
     let omissions: [String]
     /// Ways of UDP packets: the kernel keeps a flow on its way for as long as packets come.
     let flows: Set<Flow>
-    private let body: String
-    private let chains: [String]
-    /// Sets of clients and the target that they keep to, by name.
-    private let affinities: [String: Int]
+    /// What has to be known of these rules to replace them and keep who is at home where.
+    let names: RuleNames
+    /// The table, for where there is none.
+    let body: String
 
     /// A service's address and port, or its node port on any address, and a target behind it.
     struct Flow: Hashable, Sendable {
@@ -33,8 +33,7 @@ struct Ruleset: Hashable, Sendable {
         targets = rules.targets
         omissions = rules.omissions
         flows = rules.flows
-        chains = rules.chainNames
-        affinities = rules.affinities
+        names = RuleNames(chains: rules.chainNames, affinities: rules.affinities)
     }
 
     /// The table is made first so that deleting it cannot fail; nft applies the whole input as one transaction.
@@ -42,15 +41,7 @@ struct Ruleset: Hashable, Sendable {
 
     /// What turns these rules, which the kernel has, into the next ones and keeps who is at home where; nil where there is
     /// nothing to keep.
-    func change(to next: Ruleset) -> String? {
-        let kept = affinities.filter { next.affinities[$0.key] == $0.value }
-        guard !kept.isEmpty else { return nil }
-        let lines = Rules.verdictMaps.map { "flush map ip \(Self.table) \($0)" }
-            + Rules.plainSets.map { "flush set ip \(Self.table) \($0)" } + ["flush table ip \(Self.table)"]
-            + (Rules.ownChains + chains).map { "delete chain ip \(Self.table) \($0)" }
-            + affinities.keys.filter { kept[$0] == nil }.sorted().map { "delete set ip \(Self.table) \($0)" }
-        return lines.joined(separator: "\n") + "\n" + next.body
-    }
+    func change(to next: Ruleset) -> String? { names.change(to: next.names).map { $0 + next.body } }
 }
 
 /// Rules as they are gathered.
@@ -69,14 +60,6 @@ private struct Rules {
     var targets: Set<IPv4Address> = []
     var omissions: [String] = []
     private var owners: [String: ObjectKey] = [:]
-
-    static let verdictMaps = ["services", "nodeports", "guarded"]
-    static let plainSets = ["hairpin", "empty"]
-    /// In an order in which they can be deleted: none leads to a later one.
-    static let ownChains = [
-        "prerouting", "output", "postrouting", "guard-in", "guard-own", "refuse-in", "refuse-own", "refuse-forwarded",
-        "dispatch", "refuse",
-    ]
 
     init(podRange: AddressRange) { self.podRange = podRange }
 

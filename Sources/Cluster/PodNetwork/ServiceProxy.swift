@@ -17,6 +17,8 @@ package final class ServiceProxy: Sendable {
     /// How long an address that was just left is still on its own: connections that the old rules let through are accepted
     /// and, unless they take long, answered by then.
     static let settling = Duration.milliseconds(300)
+    /// Names of chains and sets that are read at most, of an earlier process' rules.
+    static let listingLimitBytes = 16 * 1024 * 1024
 
     private struct State {
         var machine = RulesetMachine()
@@ -185,7 +187,7 @@ package final class ServiceProxy: Sendable {
     }
 
     private func replace(_ before: Ruleset?, by ruleset: Ruleset, _ tools: NetworkTools) async throws(Problem) {
-        if let change = before?.change(to: ruleset) {
+        if let change = await change(from: before, to: ruleset, tools) {
             do throws(Problem) {
                 try await tools.nft.run(["-f", "-"], input: change)
                 return await endFlows((before?.flows ?? []).subtracting(ruleset.flows), tools)
@@ -195,6 +197,18 @@ package final class ServiceProxy: Sendable {
         }
         try await tools.nft.run(["-f", "-"], input: ruleset.text)
         await endFlows((before?.flows ?? []).subtracting(ruleset.flows), tools)
+    }
+
+    /// What leads from the rules in the kernel to these and keeps who is at home where; rules of an earlier process, too,
+    /// are known by their names. Nil where there is nothing to keep.
+    private func change(from before: Ruleset?, to next: Ruleset, _ tools: NetworkTools) async -> String? {
+        if let before { return before.change(to: next) }
+        guard !next.names.affinities.isEmpty else { return nil }
+        // Where there is no such table yet the lists are empty, or nft says so; both mean nothing to keep.
+        guard let chains = try? await tools.nft.run(["list", "chains", "ip"], outputLimit: Self.listingLimitBytes),
+            let sets = try? await tools.nft.run(["--terse", "list", "sets", "ip"], outputLimit: Self.listingLimitBytes)
+        else { return nil }
+        return RuleNames(chainListing: chains, setListing: sets).change(to: next.names).map { $0 + next.body }
     }
 
     /// Makes the kernel forget UDP flows whose target is gone: it would send on as long as packets come.
