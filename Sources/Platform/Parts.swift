@@ -55,6 +55,7 @@ struct Parts: Sendable {
         try addKubernetes(credentials: credentials, logger: logger)
         services += discovery.services
         places += discovery.places
+        addRestoring(logger: logger)
         addReconcilers(authority: credentials.authorityPEM, logger: logger)
         try addAccess(credentials, authenticator.tokens, logger: logger)
         addNode()
@@ -69,11 +70,41 @@ struct Parts: Sendable {
 
     /// Makes the objects that every cluster begins with. Before anything that watches them runs.
     func prepareObjects() async throws {
-        let address = node == nil ? configuration.api.host : configuration.apiServiceAddress
-        try await api.bootstrap(endpointAddress: address, port: node == nil ? configuration.api.port : 443)
+        let (address, port) = apiEndpoint
+        try await api.bootstrap(endpointAddress: address, port: port)
         try await publishAuthority()
-        if node != nil {
-            try await SystemObjects(client: client("mangrove"), configuration: configuration).ensure()
+        try await systemObjects?.ensure()
+    }
+
+    /// Where pods find the API.
+    private var apiEndpoint: (address: String, port: Int) {
+        node == nil ? (configuration.api.host, configuration.api.port) : (configuration.apiServiceAddress, 443)
+    }
+
+    private var systemObjects: SystemObjects? {
+        node == nil ? nil : SystemObjects(client: client("mangrove"), configuration: configuration)
+    }
+
+    /// How soon what somebody deletes of the first objects is there again.
+    static let restoringPeriod = Duration.seconds(5)
+
+    private mutating func addRestoring(logger: Logger) {
+        let (api, systemObjects) = (self.api, self.systemObjects)
+        let (address, port) = apiEndpoint
+        add("first objects") {
+            var reported = ""
+            while true {
+                try await Task.sleep(for: Self.restoringPeriod)
+                do {
+                    try await api.restoreFirstObjects(endpointAddress: address, port: port)
+                    try await systemObjects?.ensure()
+                    reported = ""
+                } catch let problem as Problem {
+                    // Such as in a namespace that is on its way out.
+                    if problem.message != reported { logger.warning("the first objects are not whole: \(problem.message)") }
+                    reported = problem.message
+                }
+            }
         }
     }
 

@@ -12,7 +12,7 @@ struct SystemObjects: Sendable {
     let client: KubernetesClient
     let configuration: Configuration
 
-    /// Creates what is missing. Existing objects are left as they are.
+    /// Creates what is missing, at the start and again when somebody deleted it. Existing objects are left as they are.
     func ensure() async throws {
         try await ensure(
             service: "kube-dns", in: "kube-system", address: configuration.dnsServiceAddress,

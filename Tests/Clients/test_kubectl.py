@@ -42,6 +42,17 @@ def test_discovery_and_tables(platform):
     assert "Server Version: v1." in platform.kubectl("version")
 
 
+def test_what_every_cluster_has_comes_back(platform):
+    """`delete all --all` takes the API's own Service along, as everywhere; it is there again, with its address and endpoints."""
+    shown = lambda: platform.objects("service", "kubernetes", "-n", "default")
+    old = shown()
+    platform.kubectl("delete", "service/kubernetes", "endpoints/kubernetes", "endpointslice/kubernetes", "-n", "default")
+    until("it is there again", lambda: shown()["metadata"]["uid"] != old["metadata"]["uid"])
+    assert shown()["spec"]["clusterIP"] == old["spec"]["clusterIP"] == "10.96.0.1"
+    until("and its endpoints", lambda: platform.objects("endpointslice", "kubernetes", "-n", "default")["endpoints"]
+          and platform.objects("endpoints", "kubernetes", "-n", "default")["subsets"])
+
+
 def test_watch(platform, namespace):
     command = ["kubectl", "--kubeconfig", str(platform.state / "kubeconfig"), "get", "cm", "-n", namespace, "-w",
                "-o", "name", "--field-selector=metadata.name=seen"]

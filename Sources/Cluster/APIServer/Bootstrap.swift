@@ -10,11 +10,30 @@ extension KubernetesAPI {
     /// Creates what is missing of the first objects and makes the endpoints of the `kubernetes` Service say where the
     /// API listens; `/readyz` fails until it has returned. To be called once at start, before anything else writes.
     package func bootstrap(endpointAddress: String, port: Int) async throws {
+        try await ensureFirstNamespaces()
+        try await bootstrapRoles()
+        try await ensureSystemPriorityClasses()
+        try await ensureOwnService(endpointAddress: endpointAddress, port: port)
+        // Definitions that were to go when the program ended go now.
+        try await settleDefinitions()
+        bootstrapped.open()
+    }
+
+    /// Makes what somebody deleted or changed of the first namespaces and the `kubernetes` Service as it was, now and whenever it is
+    /// called again (upstream: the controllers systemnamespaces and kubernetesservice of `pkg/controlplane`).
+    package func restoreFirstObjects(endpointAddress: String, port: Int) async throws {
+        try await bootstrapped.wait()
+        try await ensureFirstNamespaces()
+        try await ensureOwnService(endpointAddress: endpointAddress, port: port)
+    }
+
+    private func ensureFirstNamespaces() async throws {
         for name in Self.firstNamespaces {
             try await ensure(Object(.namespaces, name: name), of: .namespaces)
         }
-        try await bootstrapRoles()
-        try await ensureSystemPriorityClasses()
+    }
+
+    private func ensureOwnService(endpointAddress: String, port: Int) async throws {
         var service = Object(.services, namespace: "default", name: "kubernetes")
         service.labels = ["component": "apiserver", "provider": "kubernetes"]
         service.spec = [
@@ -23,9 +42,6 @@ extension KubernetesAPI {
         ]
         try await ensure(service, of: .services)
         try await ensureEndpoints(address: endpointAddress, port: port)
-        // Definitions that were to go when the program ended go now.
-        try await settleDefinitions()
-        bootstrapped.open()
     }
 
     private func ensureEndpoints(address: String, port: Int) async throws {
