@@ -81,6 +81,33 @@ import Testing
         #expect(plan(waiting, [(bound[0].pod.going(), "a")] + bound.dropFirst()) == nil, "one is on its way already")
     }
 
+    @Test func guardedPodsAreSparedWhereOthersWouldDo() {
+        func weighed(_ name: String, app: String, _ priority: Int, _ cpu: String) -> Object {
+            var found = pod(name, container(["cpu": .string(cpu)]), app: app).stored()
+            found.spec["priority"] = JSON(priority)
+            return found
+        }
+        func budget(_ app: String, _ allowed: Int) -> Object {
+            var found = Object(.podDisruptionBudgets, namespace: Thing.pod("x").namespace, name: app)
+            found.spec = ["minAvailable": 1, "selector": ["matchLabels": ["app": .string(app)]]]
+            found.status = ["disruptionsAllowed": JSON(allowed)]
+            return found
+        }
+        let bound: [SchedulerMachine.Bound] = [
+            (weighed("low", app: "db", 1, "2"), "a"), (weighed("high", app: "web", 2, "2"), "a"), (weighed("all", app: "all", 9, "4"), "b"),
+        ]
+        let wanted = weighed("new", app: "new", 100, "2")
+        func plan(_ budgets: [Object], _ pod: Object? = nil) -> Preemption.Plan? {
+            Preemption(nodes: [a, b], bound: bound, volumes: VolumeView(), budgets: budgets).plan(for: pod ?? wanted)
+        }
+        #expect(plan([]) == .init(node: "a", victims: [bound[0].pod]))
+        #expect(plan([budget("db", 1)]) == .init(node: "a", victims: [bound[0].pod]), "one may be disturbed")
+        #expect(plan([budget("db", 0)]) == .init(node: "a", victims: [bound[1].pod]), "the more important one, which nothing guards")
+        #expect(plan([budget("db", 0), budget("web", 0)]) == .init(node: "b", victims: [bound[2].pod]), "another node, where none is guarded")
+        let all = ["db", "web", "all"].map { budget($0, 0) }
+        #expect(plan(all) == .init(node: "a", victims: [bound[0].pod]), "no choice: as if there were no budgets")
+    }
+
     @Test func portsOfTheMachineAreTakenOnce() {
         let server = pod("server", container([:], ports: [["containerPort": 80, "hostPort": 8080]]))
         #expect(place(server, on: [a], bound: [(server, "a")])

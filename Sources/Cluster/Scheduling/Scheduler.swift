@@ -22,6 +22,7 @@ package struct Scheduler: Sendable {
     private let claims: Informer
     private let volumes: Informer
     private let classes: Informer
+    private let budgets: Informer
     private let recorder: EventRecorder
     private let assumed = Assumed()
 
@@ -41,6 +42,7 @@ package struct Scheduler: Sendable {
         claims = Informer(client: client, resource: .persistentVolumeClaims, logger: logger)
         volumes = Informer(client: client, resource: .persistentVolumes, logger: logger)
         classes = Informer(client: client, resource: .storageClasses, logger: logger)
+        budgets = Informer(client: client, resource: .podDisruptionBudgets, logger: logger)
         recorder = EventRecorder(client: client, component: Self.name, clock: clock, logger: logger)
     }
 
@@ -65,7 +67,7 @@ package struct Scheduler: Sendable {
             }
         }
         for informer in [volumes, classes] { informer.onChange { _ in enqueuePending(queue) } }
-        let informers = [nodes, pods, claims, volumes, classes]
+        let informers = [nodes, pods, claims, volumes, classes, budgets]
         try await withThrowingTaskGroup(of: Void.self) { group in
             for informer in informers { group.addTask { await informer.run() } }
             group.addTask { await recorder.run() }
@@ -120,7 +122,8 @@ package struct Scheduler: Sendable {
             for claim in claims { try await choose(node, for: claim) }
             return .again(after: Self.retryInterval)
         case .unschedulable(let message):
-            let plan = Preemption(nodes: nodes.list(), bound: bound, volumes: view).plan(for: pod)
+            let preemption = Preemption(nodes: nodes.list(), bound: bound, volumes: view, budgets: budgets.list())
+            let plan = preemption.plan(for: pod)
             try await say("Unschedulable", message, of: pod, nominated: plan?.node)
             recorder.record(pod, .warning, reason: "FailedScheduling", message: message)
             for victim in plan?.victims ?? [] where !victim.isTerminating { try await preempt(victim, for: pod) }
