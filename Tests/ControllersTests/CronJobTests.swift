@@ -54,6 +54,9 @@ private func time(_ text: String) -> Timestamp {
         #expect(nightly.next(after: autumn ?? noon, zone: berlin)?.rfc3339 == "2025-10-27T01:30:00Z")
         #expect(berlin.rfc3339(time("2025-07-01T10:00:00Z")) == "2025-07-01T12:00:00+02:00")
         #expect(CivilZone(named: "Mars/Olympus") == nil)
+        #expect(CivilZone(named: "Japan")?.offsetSeconds(at: Timestamp(secondsSinceEpoch: 0)) == 9 * 3600)
+        #expect(CivilZone(named: "EST5EDT") != nil && CivilZone(named: "Etc/GMT+3") != nil)
+        #expect(CivilZone(named: "CEST") == nil && CivilZone(named: "../etc/passwd") == nil)
         #expect(CivilZone(named: "") == nil)
     }
 

@@ -10,13 +10,21 @@ package struct CivilZone: Sendable, Hashable {
 
     private init(zone: TimeZone) { self.zone = zone }
 
+    /// Names of the database without a region: of countries, and of rules that are older than regions.
+    private static let plainNames: Set<String> = [
+        "CET", "CST6CDT", "Cuba", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GB-Eire", "GMT+0", "GMT-0", "GMT0", "Greenwich",
+        "HST", "Hongkong", "Iceland", "Iran", "Israel", "Jamaica", "Japan", "Kwajalein", "Libya", "MET", "MST", "MST7MDT", "NZ",
+        "NZ-CHAT", "Navajo", "PRC", "PST8PDT", "Poland", "Portugal", "ROC", "ROK", "Singapore", "Turkey", "UCT", "Universal", "W-SU",
+        "WET", "Zulu",
+    ]
+
     /// Nil for a name that the database does not have. The empty name is no zone, and abbreviations are none.
     package init?(named name: String) {
         if name == "UTC" || name == "Etc/UTC" || name == "GMT" {
             self = .utc
             return
         }
-        guard name.contains("/"), let zone = TimeZone(identifier: name) else { return nil }
+        guard name.contains("/") || Self.plainNames.contains(name), let zone = TimeZone(identifier: name) else { return nil }
         self.zone = zone
     }
 

@@ -63,7 +63,7 @@ struct CronJobStrategy: Strategy {
         } else if field.text.lowercased() == "local" {
             let why = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones"
             findings.invalid(field, why)
-        } else if field.text.wholeMatch(of: /[A-Za-z0-9_+\-]+(\/[A-Za-z0-9_+\-]+)*/) == nil {
+        } else if CivilZone(named: field.text) == nil {
             findings.invalid(field, "unknown time zone \(field.text)")
         }
     }
