@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 import urllib.request
 
@@ -191,17 +192,17 @@ def test_stub_resolvers_in_pods(platform, dns, namespace):
 MACHINE = f"mangrove-dns-{os.getpid()}"
 INSIDE = ["ip", "netns", "exec", MACHINE]
 UPSTREAM = """
-import socket, struct
+import socket, struct, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("127.0.0.54", 53))
+server.bind((sys.argv[1], 53))
 while True:
     query, client = server.recvfrom(4096)
     at = 12
     while query[at]: at += 1 + query[at]
-    known = query[12:at + 1] == b"\\3www\\7example\\3com\\0"
+    known = query[12:at + 1] == b"\\3www\\7example\\3com\\0" or query[12:at + 1].endswith(b"\\7example\\3net\\0")
     records = b""
     if known and query[at + 1:at + 3] == b"\\0\\1":
-        records = b"\\xc0\\x0c\\0\\1\\0\\1" + struct.pack("!IH", 300, 4) + bytes([198, 51, 100, 7])
+        records = b"\\xc0\\x0c\\0\\1\\0\\1" + struct.pack("!IH", 300, 4) + bytes([198, 51, 100, int(sys.argv[2])])
     head = query[:2] + struct.pack("!5H", 0x8180 if known else 0x8183, 1, bool(records), 0, 0)
     server.sendto(head + query[12:at + 5] + records, client)
 """
@@ -218,7 +219,8 @@ def machine():
     (folder / "resolv.conf").write_text(original)
     subprocess.run(["ip", "netns", "add", MACHINE], check=True)
     subprocess.run([*INSIDE, "ip", "link", "set", "lo", "up"], check=True)
-    upstream = subprocess.Popen([*INSIDE, sys.executable, "-c", UPSTREAM])
+    upstreams = [subprocess.Popen([*INSIDE, sys.executable, "-c", UPSTREAM, *words])
+                 for words in [("127.0.0.54", "7"), ("127.0.0.55", "8")]]
     directory = tempfile.mkdtemp(prefix="mangrove-resolve-")
     platform = Resolving(directory)
     platform.original, platform.resolver = original, folder / "resolv.conf"
@@ -227,8 +229,9 @@ def machine():
     finally:
         platform.stop()
         subprocess.run([*INSIDE, platform.binary, "reset", "--yes", "--state", str(platform.state)], capture_output=True)
-        upstream.kill()
-        upstream.wait()
+        for upstream in upstreams:
+            upstream.kill()
+            upstream.wait()
         subprocess.run(["ip", "netns", "delete", MACHINE], check=False)
         shutil.rmtree(directory, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -264,6 +267,15 @@ def test_the_machine_itself(machine):
     assert getent("kubernetes.default") == ["10.96.0.1"]
     machine.stop()
     assert machine.resolver.read_text() == machine.original
+    # The machine comes into another network: its server is asked from then on.
+    machine.start()
+    machine.resolver.write_text("nameserver 127.0.0.55\n")
+    until("the new server is asked", lambda: "198.51.100.8" in subprocess.run(
+        [*INSIDE, "dig", "+short", "+time=2", f"@{SERVER}", f"{time.monotonic_ns()}.example.net"],
+        capture_output=True, text=True).stdout)
+    machine.stop()
+    assert machine.resolver.read_text() == "nameserver 127.0.0.55\n", "it is somebody else's now"
+    machine.resolver.write_text(machine.original)
     # Killed and reset.
     machine.start()
     machine.kill()

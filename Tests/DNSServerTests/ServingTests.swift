@@ -269,6 +269,20 @@ private final class Client: ChannelInboundHandler, Sendable {
         }
     }
 
+    @Test func otherServersAreAskedWhenTheMachineNamesOthers() async throws {
+        let (old, new) = (try await Upstream.listening(.address(1, life: 60)), try await Upstream.listening(.address(2, life: 60)))
+        try await serve([]) { (endpoint, answerer) async throws in
+            #expect(try await ask("a.example.com", at: endpoint).code == .refused)
+            answerer.use(upstreams: [try #require(old.address)])
+            #expect(try await ask("a.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.1") == true)
+            answerer.use(upstreams: [try #require(new.address)])
+            #expect(try await ask("b.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.2") == true)
+            #expect(try await ask("a.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.1") == true, "it is kept")
+            #expect(old.questions == 1 && new.questions == 1)
+        }
+        for upstream in [old, new] { await upstream.close() }
+    }
+
     @Test func refusalsGoToTheNextAndThenToTheClient() async throws {
         let refusing = try await Upstream.listening(.refusal)
         let old = try await Upstream.listening(.badForm, .address(1, life: 60))

@@ -15,6 +15,8 @@ package final class ClusterDNS: Sendable {
     /// Where they are named when the first names systemd-resolved, which may ask us in turn.
     static let resolvedConfiguration = "/run/systemd/resolve/resolv.conf"
     static let resolvedStub = "127.0.0.53"
+    /// How often these files are read again: a machine changes networks.
+    static let upstreamPeriod = Duration.seconds(5)
 
     private let services: Informer
     private let slices: Informer
@@ -27,8 +29,8 @@ package final class ClusterDNS: Sendable {
     private let changedServices = Mutex<Set<ObjectKey>>([])
     private let answerer = Mutex<QueryAnswerer?>(nil)
 
-    /// `upstreams` are addresses, with or without a port; nil takes the machine's own servers from /etc/resolv.conf. Throws
-    /// when the domain is no domain name.
+    /// `upstreams` are addresses, with or without a port; nil takes the machine's own servers from /etc/resolv.conf and
+    /// follows its changes. Throws when the domain is no domain name.
     package init(
         client: KubernetesClient, listen endpoints: [DNSEndpoint], clusterDomain: String = "cluster.local",
         upstreams: [String]? = nil, clock: WallClock = .system, logger: Logger
@@ -69,7 +71,8 @@ package final class ClusterDNS: Sendable {
     /// Serves until cancelled. Throws a Problem when an endpoint cannot be had. Names of the cluster get SERVFAIL until the
     /// first full picture is in; then `onServing` is called once, with the endpoints as they were bound.
     package func run(onServing: @escaping @Sendable ([DNSEndpoint]) -> Void = { _ in }) async throws {
-        let upstreams = await upstreamAddresses()
+        let named = await upstreamNames()
+        let upstreams = addresses(named)
         if upstreams.isEmpty { logger.warning("no upstream DNS server: only names of the cluster can be resolved") }
         let answerer = QueryAnswerer(
             responder: Responder(domain: domain, zone: nil, canForward: !upstreams.isEmpty),
@@ -86,6 +89,7 @@ package final class ClusterDNS: Sendable {
                 group.addTask { await self.services.run() }
                 group.addTask { await self.slices.run() }
                 group.addTask { try await self.keepTrue(answerer) { onServing(bound) } }
+                if self.upstreams == nil { group.addTask { try await self.followUpstreams(from: named, answerer) } }
                 try await group.next()
                 group.cancelAll()
             }
@@ -119,13 +123,30 @@ package final class ClusterDNS: Sendable {
         throw CancellationError()
     }
 
-    private func upstreamAddresses() async -> [SocketAddress] {
-        var texts = upstreams ?? []
-        if upstreams == nil {
-            texts = await servers(in: Self.resolverConfiguration)
-            if texts == [Self.resolvedStub] { texts = await servers(in: Self.resolvedConfiguration) }
+    /// Forwards to the servers that the machine names now. A file that names none is one that is being written, or was taken away:
+    /// the ones known are better than none.
+    private func followUpstreams(from first: [String], _ answerer: QueryAnswerer) async throws {
+        var known = first
+        while true {
+            try await Task.sleep(for: Self.upstreamPeriod)
+            let named = await upstreamNames()
+            guard named != known, !named.isEmpty else { continue }
+            known = named
+            let upstreams = addresses(named)
+            guard !upstreams.isEmpty else { continue }
+            logger.info("other upstream DNS servers", metadata: ["servers": "\(named)"])
+            answerer.use(upstreams: upstreams)
         }
-        return texts.compactMap { text in
+    }
+
+    private func upstreamNames() async -> [String] {
+        if let upstreams { return upstreams }
+        let texts = await servers(in: Self.resolverConfiguration)
+        return texts == [Self.resolvedStub] ? await servers(in: Self.resolvedConfiguration) : texts
+    }
+
+    private func addresses(_ texts: [String]) -> [SocketAddress] {
+        let found = texts.compactMap { text -> SocketAddress? in
             let (host, port) = ResolverConfiguration.hostAndPort(text)
             // Forwarding to ourselves would never end.
             guard !endpoints.contains(where: { $0.address == host && $0.port == port }) else { return nil }
@@ -136,13 +157,15 @@ package final class ClusterDNS: Sendable {
                 return nil
             }
         }
+        return upstreams == nil ? Array(found.prefix(ResolverConfiguration.serverLimit)) : found
     }
 
+    /// None where the file cannot be read.
     private func servers(in path: String) async -> [String] {
         do {
             return ResolverConfiguration(text: try await Self.text(of: path)).servers
         } catch {
-            logger.warning("\(path) cannot be read", metadata: ["error": "\(error)"])
+            logger.debug("\(path) cannot be read", metadata: ["error": "\(error)"])
             return []
         }
     }

@@ -83,7 +83,7 @@ extension QueryAnswerer {
     }
 
     private func writeUpstreams(_ state: Forwarder.State, to text: inout MetricsText) {
-        let servers = Array(zip(forwarder.upstreams.map { $0.ipAddress ?? "" }, state.upstreams.health.indices))
+        let servers = Array(zip(state.addresses.map { $0.ipAddress ?? "" }, state.upstreams.health.indices))
         let health = state.upstreams.health
         text.family("mangrove_dns_upstream_answers_total", "counter", "Answers of an upstream server.")
         for (name, index) in servers {

@@ -24,7 +24,10 @@ final class Forwarder: Sendable {
 
     struct State: Sendable {
         var cache = AnswerCacheMachine()
+        var addresses: [SocketAddress]
         var upstreams: UpstreamMachine
+        /// Counts the lists of upstream servers, so that what is said of one is not taken for another's.
+        var generation = 0
         var sources = SourceMachine()
         var waiting: [QuestionKey: [EventLoopPromise<GivenAnswer>]] = [:]
         /// Questions that joined one under way, and those that found no room.
@@ -39,12 +42,33 @@ final class Forwarder: Sendable {
         case refused
     }
 
-    let upstreams: [SocketAddress]
     private let state: Mutex<State>
 
     init(upstreams: [SocketAddress]) {
-        self.upstreams = upstreams
-        state = Mutex(State(upstreams: UpstreamMachine(count: upstreams.count)))
+        state = Mutex(State(addresses: upstreams, upstreams: UpstreamMachine(count: upstreams.count)))
+    }
+
+    /// Asks these servers from now on. What is under way goes on with those it began with; what is known stays known.
+    func use(_ upstreams: [SocketAddress]) {
+        state.withLock { state in
+            state.addresses = upstreams
+            state.upstreams = UpstreamMachine(count: upstreams.count)
+            state.generation += 1
+        }
+    }
+
+    /// The servers that one question goes to, in order.
+    private struct Turn: Sendable {
+        let addresses: [SocketAddress]
+        let generation: Int
+        var plan: ArraySlice<Int>
+
+        func then(_ plan: ArraySlice<Int>) -> Turn { Turn(addresses: addresses, generation: generation, plan: plan) }
+    }
+
+    /// Says something of a server, if it is one still.
+    private func note(_ turn: Turn, _ word: (inout UpstreamMachine) -> Void) {
+        state.withLock { if $0.generation == turn.generation { word(&$0.upstreams) } }
     }
 
     /// For metrics.
@@ -113,8 +137,10 @@ final class Forwarder: Sendable {
     }
 
     private func begin(_ key: QuestionKey, on loop: any EventLoop) {
-        let plan = state.withLock { $0.upstreams.plan(now: Self.now) }
-        attempt(key, plan[...], on: loop).whenComplete { result in
+        let turn = state.withLock {
+            Turn(addresses: $0.addresses, generation: $0.generation, plan: $0.upstreams.plan(now: Self.now)[...])
+        }
+        attempt(key, turn, on: loop).whenComplete { result in
             let now = Self.now
             var given = GivenAnswer(answer: .failure(of: key.question))
             if case .success(let message) = result { given.answer = StoredAnswer(message) }
@@ -131,33 +157,31 @@ final class Forwarder: Sendable {
     }
 
     /// Asks the servers of the plan until one knows. The last one's word counts, whatever it is.
-    private func attempt(
-        _ key: QuestionKey, _ plan: ArraySlice<Int>, on loop: any EventLoop
-    ) -> EventLoopFuture<Message> {
-        guard let index = plan.first else { return loop.makeFailedFuture(UpstreamExchange.Fault.noAnswer) }
-        let rest = plan.dropFirst()
-        let isPlain = state.withLock { $0.upstreams.health[index].isPlain }
+    private func attempt(_ key: QuestionKey, _ turn: Turn, on loop: any EventLoop) -> EventLoopFuture<Message> {
+        guard let index = turn.plan.first else { return loop.makeFailedFuture(UpstreamExchange.Fault.noAnswer) }
+        let rest = turn.plan.dropFirst()
+        let isPlain = state.withLock { $0.generation == turn.generation && $0.upstreams.health[index].isPlain }
         let began = NIODeadline.now()
-        let exchange = UpstreamExchange(key: key, server: upstreams[index], loop: loop, isPlain: isPlain)
+        let exchange = UpstreamExchange(key: key, server: turn.addresses[index], loop: loop, isPlain: isPlain)
         return exchange.run().flatMap { message in
             let seconds = Double((NIODeadline.now() - began).nanoseconds) / 1e9
             switch message.code {
             case .success, .noSuchName:
-                self.state.withLock { $0.upstreams.answered(index, afterSeconds: seconds) }
+                self.note(turn) { $0.answered(index, afterSeconds: seconds) }
                 return loop.makeSucceededFuture(message)
             case .formatError, .notImplemented:
                 if isPlain { break }
-                self.state.withLock { $0.upstreams.spokePlainly(index) }
-                return self.attempt(key, [index] + rest, on: loop)
+                self.note(turn) { $0.spokePlainly(index) }
+                return self.attempt(key, turn.then([index] + rest), on: loop)
             default: break
             }
             // It is alive, but of no use for this question: REFUSED, SERVFAIL and the like.
-            self.state.withLock { $0.upstreams.answered(index, afterSeconds: seconds) }
+            self.note(turn) { $0.answered(index, afterSeconds: seconds) }
             let others = rest.filter { $0 != index }
-            return others.isEmpty ? loop.makeSucceededFuture(message) : self.attempt(key, others[...], on: loop)
+            return others.isEmpty ? loop.makeSucceededFuture(message) : self.attempt(key, turn.then(others[...]), on: loop)
         }.flatMapError { error in
-            self.state.withLock { $0.upstreams.failed(index, now: Self.now) }
-            return self.attempt(key, rest, on: loop)
+            self.note(turn) { $0.failed(index, now: Self.now) }
+            return self.attempt(key, turn.then(rest), on: loop)
         }
     }
 

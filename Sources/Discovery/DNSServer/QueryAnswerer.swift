@@ -33,9 +33,17 @@ final class QueryAnswerer: Sendable {
         self.forwarder = forwarder
     }
 
-    func update(_ zone: Zone) {
+    func update(_ zone: Zone) { change { $0.zone = zone } }
+
+    /// Forwards to these servers from now on; to none, it says so.
+    func use(upstreams: [SocketAddress]) {
+        forwarder.use(upstreams)
+        change { $0.canForward = !upstreams.isEmpty }
+    }
+
+    private func change(_ edit: (inout Responder) -> Void) {
         let version = current.withLock { current in
-            current.responder.zone = zone
+            edit(&current.responder)
             current.version += 1
             return current.version
         }

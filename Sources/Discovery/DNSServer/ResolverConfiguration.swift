@@ -5,13 +5,15 @@ struct ResolverConfiguration: Hashable, Sendable {
     static let limitBytes = 64 * 1024
     /// As many as the C library uses (MAXNS).
     static let serverLimit = 3
+    /// Servers that are read at most: our own may be among them.
+    static let lineLimit = 16
 
     var servers: [String] = []
 
     init(text: String) {
         for line in text.split(whereSeparator: \.isNewline) {
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
-            if words.count > 1, words[0] == "nameserver", servers.count < Self.serverLimit { servers.append(String(words[1])) }
+            if words.count > 1, words[0] == "nameserver", servers.count < Self.lineLimit { servers.append(String(words[1])) }
         }
     }
 

@@ -16,7 +16,7 @@ struct Responder: Sendable {
     let domain: DomainName
     /// Nil until the first full picture is in: until then nobody is told that a name does not exist.
     var zone: Zone?
-    let canForward: Bool
+    var canForward: Bool
 
     enum Resolution: Sendable {
         case answer(ByteBuffer, ResponseCode)
