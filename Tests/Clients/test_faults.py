@@ -45,6 +45,9 @@ def test_volumes_and_probes(secluded):
         container("other", "dd if=/dev/zero of=/data/heap bs=1M count=8; exec sleep 1000",
                   volumeMounts=[{"name": "data", "mountPath": "/data", "subPath": "deep/down"}]),
         restartPolicy="Never", volumes=[{"name": "data", "emptyDir": {"sizeLimit": "5Mi"}}]))
+    platform.apply(pod(
+        "scribe", container("main", "dd if=/dev/zero of=/var/tmp/heap bs=1M count=8; exec sleep 1000",
+                            resources={"limits": {"ephemeral-storage": "5Mi"}}), restartPolicy="Never"))
     hangs = "import socket, time; s = socket.socket(); s.bind(('', 8080)); s.listen(); time.sleep(1000)"
     platform.apply(pod("hung", container(
         "main", "exec sleep 1000", livenessProbe={"exec": {"command": ["sleep", "30"]}, "periodSeconds": 1,
@@ -61,6 +64,32 @@ def test_volumes_and_probes(secluded):
     assert gone["reason"] == "Evicted"
     assert gone["message"] == 'Usage of EmptyDir volume "data" exceeds the limit "5Mi". '
     assert {each["type"]: each.get("reason") for each in gone["conditions"]}["DisruptionTarget"] == "TerminationByKubelet"
+    gone = until("so do its own files", lambda: (
+        lambda found: found if found["phase"] == "Failed" else None)(status(platform, "scribe")), seconds=60)
+    assert gone["reason"] == "Evicted"
+    assert gone["message"] == "Pod ephemeral local storage usage exceeds the total limit of containers 5Mi. "
+
+
+def test_what_the_machine_mounts_later_arrives(secluded):
+    """mountPropagation HostToContainer, on a machine whose mounts are shared; without it a container's mounts stay its own."""
+    platform = secluded
+    platform.wrapping = ["unshare", "--mount", "--propagation", "shared"]
+    place = platform.directory / "disks" / "usb"
+    place.mkdir(parents=True)
+    platform.start()
+    mounted = lambda how: [{"name": "disks", "mountPath": "/disks", "mountPropagation": how}]
+    platform.apply(pod("follows", container("main", "exec sleep 1000", volumeMounts=mounted("HostToContainer")),
+                       container("other", "exec sleep 1000", volumeMounts=mounted("None")),
+                       volumes=[{"name": "disks", "hostPath": {"path": str(place.parent)}}]))
+    until("it runs", lambda: is_ready(platform, "follows"))
+    inside = lambda *words: subprocess.run(["nsenter", f"--mount=/proc/{platform.process.pid}/ns/mnt", *words], check=True)
+    seen = lambda name: platform.kubectl("exec", "follows", "-c", name, "--", "ls", "/disks/usb").split()
+    inside("mount", "-t", "tmpfs", "usb", str(place))
+    inside("touch", str(place / "photo"))
+    until("the disk arrives", lambda: seen("main") == ["photo"])
+    assert seen("other") == []
+    inside("umount", str(place))
+    until("and goes", lambda: seen("main") == [])
 
 
 def test_a_full_disk(secluded):

@@ -31,6 +31,42 @@ import Testing
         #expect(throws: Problem.self) { try volume.write([file("../x", "")], stamp: "fourth") }
     }
 
+    @Test func whoTakesTooMuchOfTheDiskMustGo() async throws {
+        defer { Files.remove(root) }
+        let configuration = NodeConfiguration(nodeName: "n", nodeAddress: "192.0.2.2", directory: root)
+        func limited(_ name: String, _ limit: String) -> JSON {
+            PodScript.container(name, ["resources": ["limits": ["ephemeral-storage": .string(limit)]]])
+        }
+        var pod = PodScript.pod([limited("main", "1Mi"), limited("side", "512Ki"), PodScript.container("free")])
+        pod.spec["volumes"] = [
+            ["name": "small", "emptyDir": ["sizeLimit": "64Ki"]], ["name": "memory", "emptyDir": ["medium": "Memory"]],
+        ]
+        let paths = PodPaths(configuration, pod: pod)
+        let limits = StorageLimits(of: pod, paths: paths)
+        func excess(_ written: [String: Int64]) async -> String? { await limits.excess { written } }
+        #expect(!limits.isEmpty)
+        #expect(await excess(["main": 1 << 20, "side": 1 << 19]) == nil)
+        #expect(await excess(["side": (1 << 19) + 1]) == "Container side exceeded its local ephemeral storage limit \"512Ki\". ")
+        #expect(
+            await excess(["free": 2 << 20])
+                == "Pod ephemeral local storage usage exceeds the total limit of containers 1536Ki. ")
+        // Logs count for their container.
+        try Files.makeDirectory(paths.logs + "/side")
+        try Files.write([UInt8](repeating: 65, count: 1 << 19), to: paths.logs + "/side/0.log", mode: 0o600)
+        #expect(await excess(["side": 8192])?.hasPrefix("Container side") == true)
+        Files.remove(paths.logs)
+        // And volumes for all together; the memory volume is the kernel's affair.
+        try Files.makeDirectory(paths.volume("small"))
+        try Files.makeDirectory(paths.volume("memory"))
+        try Files.write([UInt8](repeating: 65, count: 32 << 10), to: paths.volume("small") + "/file", mode: 0o600)
+        try Files.write([UInt8](repeating: 65, count: 1 << 20), to: paths.volume("memory") + "/file", mode: 0o600)
+        #expect(await excess(["main": 1 << 20]) == nil)
+        #expect(await excess(["main": 1 << 20, "side": 1 << 19])?.hasPrefix("Pod ephemeral") == true)
+        try Files.write([UInt8](repeating: 65, count: 65 << 10), to: paths.volume("small") + "/file", mode: 0o600)
+        #expect(await excess([:]) == "Usage of EmptyDir volume \"small\" exceeds the limit \"64Ki\". ")
+        #expect(StorageLimits(of: PodScript.pod([PodScript.container("main")]), paths: paths).isEmpty)
+    }
+
     @Test func aGroupMayReadWhatTheOwnerMay() throws {
         defer { Files.remove(root) }
         try VolumeDirectory(path: root, defaultMode: 0o400, group: Int(getgid())).write([file("key", "s")], stamp: "one")

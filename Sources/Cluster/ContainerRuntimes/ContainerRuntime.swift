@@ -44,6 +44,9 @@ package protocol ContainerRuntime: Sendable {
 
     /// What every running container uses.
     func use() async -> [ContainerUse]
+    /// What a sandbox's containers, by name, hold on disk or in memory outside their volumes: the files that they wrote, of every
+    /// run that is not removed. It may take as long as there are many.
+    func writtenBytes(sandbox: String) async -> [String: Int64]
 
     /// What happened since the last call; waits until there is something. Empty when the calling task was cancelled.
     ///
@@ -67,6 +70,8 @@ package enum RuntimeEvent: Sendable, Hashable {
 
 extension ContainerRuntime {
     package func use() async -> [ContainerUse] { [] }
+
+    package func writtenBytes(sandbox: String) async -> [String: Int64] { [:] }
 
     package func open(_ id: String, _ request: CommandRequest) async throws(Problem) -> any RemoteProcess {
         throw Problem(.notImplemented, "this container runtime has no streams")

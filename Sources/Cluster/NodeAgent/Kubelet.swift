@@ -64,7 +64,7 @@ package final class Kubelet: Sendable {
             group.addTask { await self.registration.run() }
             group.addTask { await self.informer.run() }
             group.addTask { await self.upkeep.run(pods: self.informer) }
-            group.addTask { await self.watchVolumes() }
+            group.addTask { await self.watchStorage() }
             group.addTask { await self.removeOrphans() }
             group.addTask { await self.runWorkers() }
         }
@@ -152,13 +152,14 @@ package final class Kubelet: Sendable {
         }
     }
 
-    /// Ends pods whose volumes have outgrown their limits, until cancelled.
-    private func watchVolumes() async {
+    /// Ends pods that take more of the disk than they may, until cancelled.
+    private func watchStorage() async {
         while !Task.isCancelled {
-            try? await Task.sleep(for: VolumeLimits.period)
+            try? await Task.sleep(for: StorageLimits.period)
             for pod in informer.list() where pod.status["phase"]?.string == "Running" && !pod.isTerminating {
-                let limits = VolumeLimits(of: pod, paths: PodPaths(node.configuration, pod: pod))
-                guard let message = await limits.excess() else { continue }
+                let limits = StorageLimits(of: pod, paths: PodPaths(node.configuration, pod: pod))
+                guard !limits.isEmpty, let message = await limits.excess(written: { await node.runtime.writtenBytes(sandbox: pod.uid) })
+                else { continue }
                 state.withLock { $0.entries[pod.uid]?.worker }?.inbox.post { $0.results.append(.evicted(message: message)) }
             }
         }

@@ -29,9 +29,6 @@ enum UnsupportedFields {
         where container["securityContext", field] != nil {
             names.append(prefix + "securityContext." + field)
         }
-        for kind in ["limits", "requests"] where container["resources", kind, "ephemeral-storage"] != nil {
-            names.append(prefix + "resources.\(kind).ephemeral-storage")
-        }
         return names
     }
 }

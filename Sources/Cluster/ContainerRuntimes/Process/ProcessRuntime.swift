@@ -254,6 +254,18 @@ package final class ProcessRuntime: ContainerRuntime {
         }
     }
 
+    package func writtenBytes(sandbox: String) async -> [String: Int64] {
+        guard let pod = pods.withLock({ $0[sandbox] }), pod.status.pid > 0 else { return [:] }
+        // As the shim sees it: it may keep them in memory, which is mounted for it alone.
+        let home = PodDirectory(path: "/proc/\(pod.status.pid)/root" + podPath(sandbox))
+        var sums: [String: Int64] = [:]
+        for status in pod.containers.values {
+            await Task.yield()
+            sums[status.name, default: 0] += ProcessUse.bytes(below: home.container(status.id))
+        }
+        return sums
+    }
+
     package func nextEvents() async -> [RuntimeEvent] { await events.next() }
 
     func link(ofContainer id: String) -> ShimLink? {

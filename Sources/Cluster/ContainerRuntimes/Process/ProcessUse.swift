@@ -1,4 +1,4 @@
-// What containers use, where the machine gives us no control groups: the sum over their processes.
+// What containers use, where no control group counts it: the sum over their processes, and over the files that they wrote.
 
 import Glibc
 
@@ -26,6 +26,17 @@ enum ProcessUse {
             pending += text("/proc/\(pid)/task/\(pid)/children").split(separator: " ").compactMap { Int32($0) }
         }
         return (cpu, memory)
+    }
+
+    /// What a tree takes of its file system, following no link.
+    static func bytes(below path: String) -> Int64 {
+        var facts = stat()
+        guard lstat(path, &facts) == 0 else { return 0 }
+        var sum = Int64(facts.st_blocks) * 512
+        if facts.st_mode & S_IFMT == S_IFDIR {
+            for name in Files.names(in: path) { sum += bytes(below: path + "/" + name) }
+        }
+        return sum
     }
 
     private static func text(_ path: String) -> String { String(decoding: Files.read(path) ?? [], as: UTF8.self) }
