@@ -129,7 +129,7 @@ func storm(_ catalogue: ServiceCatalogue) async throws {
         var delays: [Duration] = []
         var told = 0
         while let changes = await feed.next() {
-            guard case .services(let names) = changes else { continue }
+            guard case .names(let names) = changes else { continue }
             for name in names {
                 for subscriber in catalogue.subscribers(of: name) {
                     guard let snapshot = catalogue.tell(subscriber, of: name) else { continue }

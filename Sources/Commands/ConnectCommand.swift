@@ -27,6 +27,9 @@ struct ConnectCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("DNS over UDP and TCP (default off).", valueName: "host:port"))
     var dnsListen: String?
 
+    @Option(help: ArgumentHelp("/metrics, /livez and /readyz over HTTP (default off).", valueName: "host:port"))
+    var metricsListen: String?
+
     @Option(help: "The namespace of the replicas' Leases (default the kubeconfig's, else mangrove-system).")
     var namespace: String?
 
@@ -51,12 +54,13 @@ struct ConnectCommand: AsyncParsableCommand {
             if let graceSeconds { replicas.graceSeconds = max(0, graceSeconds) }
             if let leaseSeconds { replicas.leaseSeconds = max(1, leaseSeconds) }
             let dns = try ListenFlag.address(dnsListen, "dns-listen", optional: true, default: nil)
+            let metrics = try ListenFlag.address(metricsListen, "metrics-listen", optional: true, default: nil)
             let found = try cluster()
             var logger = Logger(label: "mangrove", factory: { StreamLogHandler.standardError(label: $0) })
             logger.logLevel = try logging.level()
             let platform = ConnectedPlatform(
-                configuration: configuration, kubeconfig: found, replicas: replicas, dns: dns, read: Self.bytes,
-                logger: logger)
+                configuration: configuration, kubeconfig: found, replicas: replicas, dns: dns, metrics: metrics,
+                read: Self.bytes, logger: logger)
             try await platform.run { ready in
                 let rows = ready.places.map { ["  " + $0.name, $0.address] } + [["  replica", ready.replica]]
                 Terminal.say(

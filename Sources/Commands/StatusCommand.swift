@@ -28,11 +28,14 @@ struct StatusCommand: AsyncParsableCommand {
             var report = holder.note
             report["state"] = .string(state.directory)
             report["running"] = true
-            let counts = try? await counts()
-            report["ready"] = .bool(counts != nil)
-            report["objects"] = counts
+            // A replica of `mangrove connect` says itself how it is; a platform is asked through its API.
+            if report["replica"] == nil {
+                let counts = try? await counts()
+                report["ready"] = .bool(counts != nil)
+                report["objects"] = counts
+            }
             output.show(report) { Self.table(report) }
-            if counts == nil { throw ExitCode(ExitCodes.failure) }
+            if report["ready"]?.bool != true { throw ExitCode(ExitCodes.failure) }
         }
     }
 
@@ -67,6 +70,11 @@ struct StatusCommand: AsyncParsableCommand {
         var rows = [["state", report["state"]?.string ?? ""], ["process", String(report["pid"]?.integer ?? 0)]]
         rows.append(["ready", ready ? Terminal.green("yes") : "no"])
         for place in report["places"]?.object ?? JSONObject() { rows.append([place.key, place.value.string ?? ""]) }
+        if let replica = report["replica"]?.string {
+            let others = (report["replicas"]?.strings ?? []).filter { $0 != replica }
+            rows.append(["replica", replica + (report["leading"]?.bool == true ? " (leads)" : "")])
+            rows.append(["others", others.isEmpty ? "none" : others.joined(separator: " ")])
+        }
         for phase in report["objects", "pods"]?.object ?? JSONObject() {
             rows.append(["pods \(phase.key.lowercased())", String(phase.value.integer ?? 0)])
         }

@@ -41,18 +41,21 @@ package struct ConnectedPlatform: Sendable {
     let replicas: ReplicaSettings
     /// Nil is off.
     let dns: ListenAddress?
+    /// Where `/metrics` and the probes are served; nil is off.
+    let metrics: ListenAddress?
     let read: @Sendable (String) throws -> [UInt8]
     let logger: Logger
 
     /// `read` gives the bytes of files that the kubeconfig names, also later, when a token is renewed.
     package init(
         configuration: Configuration, kubeconfig: Kubeconfig, replicas: ReplicaSettings, dns: ListenAddress?,
-        read: @escaping @Sendable (String) throws -> [UInt8], logger: Logger
+        metrics: ListenAddress?, read: @escaping @Sendable (String) throws -> [UInt8], logger: Logger
     ) {
         self.configuration = configuration
         self.kubeconfig = kubeconfig
         self.replicas = replicas
         self.dns = dns
+        self.metrics = metrics
         self.read = read
         self.logger = logger
     }
@@ -62,16 +65,12 @@ package struct ConnectedPlatform: Sendable {
         let began = ContinuousClock.now
         OpenFiles.raiseLimit()
         try StateDirectory.prepare(configuration.directory)
-        let lock = try StateLock(directory: configuration.directory, note: ["pid": JSON(Int(getpid()))])
+        let lock = try StateLock(directory: configuration.directory, note: Self.note([:]))
         let identity = try ReplicaIdentity.open(in: configuration.directory, host: configuration.nodeName)
         let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
         let transport = try HTTPSTransport(kubeconfig, read: read)
         do {
-            try await run(identity, transport, signals) { places in
-                lock.write([
-                    "pid": JSON(Int(getpid())),
-                    "places": .object(JSONObject(places.map { ($0.name, .string($0.address)) })),
-                ])
+            try await run(identity, transport, signals, lock) { places in
                 let took = Int((ContinuousClock.now - began) / .milliseconds(1))
                 try await whenReady(Ready(replica: identity, places: places, startMilliseconds: took))
             }
@@ -83,7 +82,7 @@ package struct ConnectedPlatform: Sendable {
     }
 
     private func run(
-        _ identity: String, _ transport: HTTPSTransport, _ signals: UnixSignalsSequence,
+        _ identity: String, _ transport: HTTPSTransport, _ signals: UnixSignalsSequence, _ lock: StateLock,
         _ whenReady: @escaping @Sendable ([PlatformPlace]) async throws -> Void
     ) async throws {
         let client = { @Sendable (name: String) in KubernetesClient(transport: transport, name: "mangrove-" + name) }
@@ -91,33 +90,69 @@ package struct ConnectedPlatform: Sendable {
         let membership = Membership(
             client: client("replicas"), namespace: namespace, group: Self.group, identity: identity,
             timing: replicas.timing, grace: .seconds(replicas.graceSeconds), logger: logger)
+        let counted = MetricsRelay()
+        counted.add { membership.writeMetrics(to: &$0) }
         let discovery = DiscoveryParts(
             configuration: configuration, carriesServiceAddresses: false, client: client, membership: membership,
-            logger: logger)
-        var services = discovery.services
-        services.append(PlatformService(name: "membership") { await membership.run() })
-        let answersNames = Gate()
-        var places = [PlatformPlace(name: "cluster", address: kubeconfig.server)] + discovery.places
+            metrics: counted, logger: logger)
+        var services = PlatformServices()
+        services.add(place: "cluster", kubeconfig.server)
+        services.add(discovery.services)
+        services.add("membership") { await membership.run() }
         if let dns {
             let server = try ClusterDNS(
                 client: client("dns"), listen: [DNSEndpoint(address: dns.host, port: dns.port)],
                 clusterDomain: configuration.clusterDomain, logger: logger)
-            services.append(PlatformService(name: "DNS server") {
-                try await server.run { _ in answersNames.open() }
-            })
-            places.append(PlatformPlace(name: "dns", address: "\(dns) (*.\(configuration.clusterDomain))"))
-        } else {
-            answersNames.open()
+            counted.add { server.writeMetrics(to: &$0) }
+            services.add(listening: "DNS server") { bound in try await server.run { _ in bound.open() } }
+            services.add(place: "dns", "\(dns) (*.\(configuration.clusterDomain))")
         }
-        let all = places
-        try await PlatformService.run(services, until: signals, logger: logger) {
+        let ready = Gate()
+        if let metrics {
+            let listener = MetricsListener(address: metrics, metrics: counted, ready: ready, logger: logger)
+            services.add(listening: "metrics server") { bound in try await listener.run(listening: bound) }
+            services.add(place: "metrics", "http://\(metrics)/metrics")
+        }
+        let places = services.places
+        services.add("status note") { try await Self.keepNote(lock, places, membership, ready) }
+        let built = services
+        try await PlatformService.run(built.all, until: signals, logger: logger) {
             try await membership.waitUntilSynced()
-            try await discovery.waitUntilReady()
-            try await answersNames.wait()
-            try await whenReady(all)
+            try await built.waitUntilListening()
+            await discovery.waitUntilComplete()
+            ready.open()
+            try await whenReady(built.places)
         } stopping: {
             await discovery.announceEnd()
         }
+    }
+
+    /// How often the note for `mangrove status` is compared with what is so.
+    private static let noteInterval: Duration = .seconds(1)
+
+    /// Says in the lock file what this replica is among the others, until cancelled.
+    private static func keepNote(
+        _ lock: StateLock, _ places: [PlatformPlace], _ membership: Membership, _ ready: Gate
+    ) async throws {
+        var written: JSON = [:]
+        while true {
+            let facts: JSON = [
+                "places": .object(JSONObject(places.map { ($0.name, .string($0.address)) })),
+                "replica": .string(membership.identity), "ready": .bool(ready.isOpen),
+                "leading": .bool(membership.isLeading),
+                "replicas": .array(membership.living.sorted().map { .string($0) }),
+            ]
+            if facts != written { lock.write(note(facts)) }
+            written = facts
+            try await Task.sleep(for: noteInterval)
+        }
+    }
+
+    /// What the lock file says of this process.
+    private static func note(_ facts: JSON) -> JSON {
+        var note = facts
+        note["pid"] = JSON(Int(getpid()))
+        return note
     }
 
     /// The namespace of the Leases, made where it is the default one and missing. The first call: what is wrong with the way

@@ -59,10 +59,10 @@ package struct LocalPlatform: Sendable {
         _ parts: Parts, _ lock: StateLock, _ signals: UnixSignalsSequence, _ began: ContinuousClock.Instant,
         _ whenReady: @escaping @Sendable (Ready) async throws -> Void
     ) async throws {
-        try await PlatformService.run(parts.services, until: signals, logger: logger) {
+        try await PlatformService.run(parts.services.all, until: signals, logger: logger) {
             try await parts.prepareObjects()
             try await parts.waitUntilReady()
-            let places = try await parts.places + resolverPlaces(parts)
+            let places = try await parts.services.places + resolverPlaces(parts)
             lock.write(note(places: places))
             let took = (ContinuousClock.now - began) / .milliseconds(1)
             try await whenReady(

@@ -8,13 +8,11 @@ import Logging
 import Objects
 import Scheduling
 import Storage
-import Timing
 import Watching
 
 /// The built services. Nothing runs until the platform runs `services`.
 struct Parts: Sendable {
-    private(set) var services: [PlatformService] = []
-    private(set) var places: [PlatformPlace] = []
+    private(set) var services = PlatformServices()
     private(set) var warnings: [String] = []
     private let api: KubernetesAPI
     private let discovery: DiscoveryParts
@@ -23,8 +21,6 @@ struct Parts: Sendable {
     private let node: NodeParts?
     /// Where every part adds what it counts.
     private let metrics = MetricsRelay()
-    /// Opened by each interface once it listens.
-    private var listening: [Gate] = []
 
     init(configuration: Configuration, store: Store, logger: Logger) async throws {
         self.configuration = configuration
@@ -51,10 +47,9 @@ struct Parts: Sendable {
         }
         discovery = DiscoveryParts(
             configuration: configuration, carriesServiceAddresses: node != nil, client: { Self.client($0, of: api) },
-            logger: logger)
+            metrics: metrics, logger: logger)
         try addKubernetes(credentials: credentials, logger: logger)
-        services += discovery.services
-        places += discovery.places
+        services.add(discovery.services)
         addRestoring(logger: logger)
         addReconcilers(authority: credentials.authorityPEM, logger: logger)
         try addAccess(credentials, authenticator.tokens, logger: logger)
@@ -110,8 +105,8 @@ struct Parts: Sendable {
 
     /// Returns when every interface listens and the catalogue has its first full picture.
     func waitUntilReady() async throws {
-        for gate in listening { try await gate.wait() }
-        try await discovery.waitUntilReady()
+        try await services.waitUntilListening()
+        await discovery.waitUntilComplete()
     }
 
     /// Tells those who are connected to the registries that they are going.
@@ -122,15 +117,7 @@ struct Parts: Sendable {
     /// Stops the pods of this node gracefully.
     func stopPods() async { await node?.agent.stopPods() }
 
-    mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
-        services.append(PlatformService(name: name, run: run))
-    }
-
-    private mutating func gate() -> Gate {
-        let gate = Gate()
-        listening.append(gate)
-        return gate
-    }
+    mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) { services.add(name, run) }
 
     private mutating func addKubernetes(credentials: Credentials, logger: Logger) throws {
         var addresses = [configuration.api]
@@ -138,10 +125,9 @@ struct Parts: Sendable {
         for address in addresses {
             let listener = try APIListener(
                 api: api, credentials: credentials, host: address.host, port: address.port, logger: logger)
-            let bound = gate()
-            add("API server on \(address)") { try await listener.run { _ in bound.open() } }
+            services.add(listening: "API server on \(address)") { bound in try await listener.run { _ in bound.open() } }
         }
-        places.append(.init(name: "kubernetes", address: "https://\(configuration.api)"))
+        services.add(place: "kubernetes", "https://\(configuration.api)")
     }
 
     private mutating func addReconcilers(authority: String, logger: Logger) {
@@ -155,11 +141,10 @@ struct Parts: Sendable {
 
     private mutating func addNode() {
         guard let node else { return }
-        services += node.services
-        let bound = gate()
+        for service in node.services { add(service.name, service.run) }
         let dns = node.dns
         metrics.add { dns.writeMetrics(to: &$0) }
-        add("DNS server") { try await dns.run { _ in bound.open() } }
-        places.append(.init(name: "dns", address: "\(configuration.dnsServiceAddress):53 (*.\(configuration.clusterDomain))"))
+        services.add(listening: "DNS server") { bound in try await dns.run { _ in bound.open() } }
+        services.add(place: "dns", "\(configuration.dnsServiceAddress):53 (*.\(configuration.clusterDomain))")
     }
 }

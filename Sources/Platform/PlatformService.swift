@@ -2,12 +2,51 @@
 
 import Logging
 import Objects
+import Timing
 import UnixSignals
 
 /// An interface and where it listens.
 package struct PlatformPlace: Sendable {
     package var name: String
     package var address: String
+}
+
+/// The services of a platform under construction, where they listen, and whether all do.
+struct PlatformServices: Sendable {
+    private(set) var all: [PlatformService] = []
+    private(set) var places: [PlatformPlace] = []
+    /// Opened by each interface once it listens.
+    private var listening: [Gate] = []
+
+    mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
+        all.append(PlatformService(name: name, run: run))
+    }
+
+    /// Adds an interface; `run` opens the gate once it listens.
+    mutating func add(listening name: String, _ run: @escaping @Sendable (Gate) async throws -> Void) {
+        let gate = gate()
+        add(name) { try await run(gate) }
+    }
+
+    /// A gate that an interface opens once it listens.
+    mutating func gate() -> Gate {
+        let gate = Gate()
+        listening.append(gate)
+        return gate
+    }
+
+    mutating func add(place name: String, _ address: String) { places.append(PlatformPlace(name: name, address: address)) }
+
+    mutating func add(_ others: PlatformServices) {
+        all += others.all
+        places += others.places
+        listening += others.listening
+    }
+
+    /// Returns when every interface listens.
+    func waitUntilListening() async throws {
+        for gate in listening { try await gate.wait() }
+    }
 }
 
 /// A named body that runs until it is cancelled; one that ends otherwise has failed.

@@ -32,12 +32,15 @@ package final class StateLock: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Replaces the note.
+    /// Replaces the note. It is never shorter than the one before, so that a reader finds the old one or the new one.
     package func write(_ note: JSON) {
-        let bytes = note.bytes
-        ftruncate(descriptor, 0)
+        var bytes = note.bytes
+        bytes += [UInt8](repeating: UInt8(ascii: " "), count: max(0, Self.noteBytes - bytes.count))
         _ = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
     }
+
+    /// Notes are filled up with spaces to so many bytes.
+    private static let noteBytes = 4 << 10
 
     /// Who runs on a state directory.
     package struct Holder: Sendable {

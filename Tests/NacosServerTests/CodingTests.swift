@@ -65,6 +65,13 @@ import Testing
         #expect(dubbo == ServiceName(namespace: "shop", name: "providers:com.acme.Orders::"))
     }
 
+    @Test func sofaSaysANamespaceWhenItWasGivenNone() throws {
+        let interface = try NacosNames.service(namespace: "sofa-rpc", group: nil, name: "com.acme.Stock:DEFAULT")
+        #expect(interface.namespace == "default")
+        let other = try NacosNames.service(namespace: "sofa-rpc", group: nil, name: "orders")
+        #expect(other.namespace == "sofa-rpc")
+    }
+
     @Test func badNamesAreRefused() {
         #expect(throws: NacosProblem.missing(parameter: "serviceName")) {
             try NacosNames.service(namespace: nil, group: nil, name: nil)

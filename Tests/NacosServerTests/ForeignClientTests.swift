@@ -1,5 +1,5 @@
 // Unsafe: posix_spawn and waitpid take C pointers, which live for the call only.
-// Drives the listener with the real Python clients, where the environment names interpreters that have them.
+// Drives the listener, and a catalogue that the test holds, with the real Python client.
 
 import Catalogue
 import Glibc
@@ -8,6 +8,9 @@ import NIO
 import Testing
 
 @testable import NacosServer
+
+/// Has nacos-sdk-python 3.x and pytest. Tests run in the package's directory.
+private let python = ".venv/bin/python"
 
 private func environment(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
@@ -44,9 +47,9 @@ private func freePort() async throws -> Int {
 
 /// Runs the listener on free ports while the body runs.
 private func withListener(
-    _ catalogue: ServiceCatalogue, port: Int? = nil, _ body: @Sendable (_ port: Int) async throws -> Void
+    _ catalogue: ServiceCatalogue, _ body: @Sendable (_ port: Int) async throws -> Void
 ) async throws {
-    let port = if let port { port } else { try await freePort() }
+    let port = try await freePort()
     var quiet = Logger(label: "nacos")
     quiet.logLevel = .critical
     let (listening, bound) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingOldest(1))
@@ -66,68 +69,9 @@ private func withListener(
     }
 }
 
-/// `MANGROVE_PYTHON_NACOS_GRPC` has nacos-sdk-python 3.x, `MANGROVE_PYTHON_NACOS_HTTP` has 1.x; both have pytest.
-@Suite struct ForeignClientTests {
-    @Test(arguments: [
-        ("MANGROVE_PYTHON_NACOS_GRPC", "Tests/Clients/test_nacos_grpc.py"),
-        ("MANGROVE_PYTHON_NACOS_HTTP", "Tests/Clients/test_nacos_http.py"),
-    ])
-    func realClientsAreServed(_ variable: String, _ script: String) async throws {
-        guard let python = environment(variable) else { return }
-        try await withListener(ServiceCatalogue(sources: [])) { port in
-            let status = try await run(
-                [python, "-m", "pytest", "-q", "-x", "--durations=5", "-p", "no:cacheprovider", script],
-                adding: "MANGROVE_NACOS=127.0.0.1:\(port)")
-            #expect(status == 0)
-        }
-    }
-
-    private static let survivor = """
-        import asyncio, sys
-        sys.path.insert(0, "Tests/Clients")
-        import test_nacos_grpc as shared
-        async def main():
-            naming, follower = await shared.client(), shared.Follower()
-            await naming.subscribe(shared.SubscribeServiceParam(service_name="end", subscribe_callback=follower))
-            await naming.register_instance(shared.RegisterInstanceParam(service_name="orders", ip="10.9.0.9", port=1))
-            for _ in range(6):
-                try:
-                    await shared.until(lambda: follower.ports, "the end")
-                    break
-                except BaseException:
-                    pass
-            await naming.shutdown()
-            sys.exit(0 if follower.ports else 1)
-        asyncio.run(main())
-        """
-
-    /// A restarted platform gets its clients back: they register and subscribe anew by themselves (this one in 30 s).
-    @Test(.timeLimit(.minutes(2))) func clientsComeBackAfterARestart() async throws {
-        guard let python = environment("MANGROVE_PYTHON_NACOS_GRPC") else { return }
-        let port = try await freePort()
-        let (exits, exited) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingOldest(1))
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                exited.yield(try await run([python, "-c", Self.survivor], adding: "MANGROVE_NACOS=127.0.0.1:\(port)"))
-            }
-            for life in 1...2 {
-                let catalogue = ServiceCatalogue(sources: [])
-                let feed = catalogue.changes()
-                try await withListener(catalogue, port: port) { _ in
-                    while catalogue.snapshot(of: ServiceName(name: "orders")).isEmpty { _ = await feed.next() }
-                    guard life == 2 else { return }
-                    let end = Instance(address: "10.0.0.1", port: 1, lifetime: .kubernetes, origin: .kubernetes)
-                    catalogue.replace([end], of: .kubernetes, as: ServiceName(name: "end"))
-                    for await exit in exits {
-                        #expect(exit == 0)
-                        break
-                    }
-                }
-            }
-            try await group.waitForAll()
-        }
-    }
-
+/// Needs the Python environment that `make setup` makes; without it the suite says so.
+@Suite(.enabled(if: access(python, X_OK) == 0, "\(python) is missing: run `make setup`"))
+struct ForeignClientTests {
     private static let follower = """
         import asyncio, sys
         sys.path.insert(0, "Tests/Clients")
@@ -145,7 +89,6 @@ private func withListener(
 
     /// Acknowledged before gone: the wait for a withdrawn pod ends when the real client has taken in the push.
     @Test(.timeLimit(.minutes(10))) func aWithdrawnPodIsWaitedForUntilTheRealClientKnows() async throws {
-        guard let python = environment("MANGROVE_PYTHON_NACOS_GRPC") else { return }
         let catalogue = ServiceCatalogue(sources: [.kubernetes])
         let orders = ServiceName(name: "orders")
         @Sendable func pods(_ numbers: [Int]) -> [Instance] {

@@ -6,11 +6,23 @@ import Logging
 import Testing
 
 @testable import NacosServer
+@testable import RegistrySync
 
 @Suite struct InterfaceTableTests {
     private func eventually(_ isSo: () -> Bool) async {
         // Ends by the test's time limit.
         while !isSo(), !Task.isCancelled { try? await Task.sleep(for: .milliseconds(5)) }
+    }
+
+    @Test func whatIsStoredCountsBesideWhatWasWritten() async throws {
+        let memory = MemoryBackend()
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let sync = InterfaceTableSync(catalogue: memory.catalogue, configurations: memory.configurations, logger: logger)
+        let name = ConfigName(namespace: "shop", group: "mapping", dataID: "com.acme.Orders")
+        try await memory.configurations.publish(ConfigDraft(name: name, content: "shop,stock"))
+        try memory.catalogue.setMapping(of: name.dataID, to: "late", in: "shop")
+        sync.adopt()
+        #expect(memory.catalogue.mapping(of: name.dataID, in: "shop")?.applications == ["late", "shop", "stock"])
     }
 
     @Test(.timeLimit(.minutes(10))) func aRowIsTheSameInBothPlaces() async throws {

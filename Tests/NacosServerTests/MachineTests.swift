@@ -6,6 +6,7 @@ import Synchronization
 import Testing
 
 @testable import NacosServer
+@testable import RegistrySync
 
 @Suite struct PushMachineTests {
     private let orders = PushSubject.service(ServiceName(name: "orders"))

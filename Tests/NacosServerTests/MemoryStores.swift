@@ -3,6 +3,7 @@
 import Catalogue
 import Objects
 import Synchronization
+import Timing
 
 @testable import Configurations
 @testable import NacosServer
@@ -18,7 +19,7 @@ final class MemoryConfigurations: ConfigStore {
     }
 
     private let state = Mutex(State())
-    private let feed = Mutex<ConfigFeed?>(nil)
+    private let feed = Mutex<ChangeFeed<ConfigName>?>(nil)
     let limits = ConfigLimits()
 
     var isComplete: Bool { true }
@@ -26,8 +27,8 @@ final class MemoryConfigurations: ConfigStore {
     func item(_ name: ConfigName) -> ConfigItem? { state.withLock { $0.machine.item(name) } }
     func items(namespace: String?) -> [ConfigItem] { state.withLock { $0.machine.items(namespace: namespace) } }
 
-    func changes() -> ConfigFeed {
-        let made = ConfigFeed(limit: limits.feedNames)
+    func changes() -> ChangeFeed<ConfigName> {
+        let made = ChangeFeed<ConfigName>(limit: limits.feedNames)
         feed.withLock { $0 = made }
         return made
     }

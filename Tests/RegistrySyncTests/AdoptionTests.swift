@@ -1,6 +1,7 @@
 // What is exported brings the same instances back after a restart.
 
 import Catalogue
+import Configurations
 import Formats
 import Objects
 import Testing
@@ -107,13 +108,13 @@ import Testing
         let plan = ExportMachine.plan(
             name, instances: [instance("10.0.0.1")], services: [hidden], slices: exported, keepsService: true)
         #expect(plan.actions == exported.map { .deleteSlice($0) })
-        #expect(!ExportMark.isOpen(namespace: "kube-system") && ExportMark.isOpen(namespace: "shop"))
+        #expect(!NamespaceMaking.isOpen("kube-system") && NamespaceMaking.isOpen("shop"))
     }
 
     @Test func namespacesHaveKubernetesNames() {
-        for name in ["dev", "0b9c-1", "a"] { #expect(ServiceName.isNamespace(name), "\(name)") }
+        for name in ["dev", "0b9c-1", "a"] { #expect(NamespaceMaking.isLegal(name), "\(name)") }
         for name in ["", "-a", "a-", "Dev", "a.b", "a_b", String(repeating: "a", count: 64)] {
-            #expect(!ServiceName.isNamespace(name), "\(name)")
+            #expect(!NamespaceMaking.isLegal(name), "\(name)")
         }
     }
 
@@ -122,14 +123,11 @@ import Testing
             InterfaceMapping(interface: "com.acme.Orders", text: "shop,store", version: 3),
             InterfaceMapping(interface: "com.acme.Outer$Inner", text: "shop", version: 0),
         ]
-        let map = MappingStore.map(rows, in: "shop")
-        #expect(MappingStore.rows(of: map) == rows)
         let catalogue = ServiceCatalogue(sources: [])
         for row in rows { try catalogue.adopt(row, in: "shop") }
         #expect(catalogue.mappings(in: "shop") == rows)
         try catalogue.setMapping(of: "com.acme.Orders", to: "late", in: "other")
         try catalogue.adopt(rows[0], in: "other")
         #expect(catalogue.mapping(of: "com.acme.Orders", in: "other")?.applications == ["late", "shop", "store"])
-        #expect(MappingStore.fitting(rows).count == 2)
     }
 }

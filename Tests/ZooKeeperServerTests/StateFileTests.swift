@@ -81,7 +81,7 @@ import Testing
                 #expect(state?.nodes["/a"]?.data == Array("/a".utf8), "byte \(place)")
             } catch {
                 noticed += 1
-                #expect(error.message.contains("left as it is") || error.message.contains("SQLite"), "\(error.message)")
+                #expect(error.message.contains("left untouched") || error.message.contains("SQLite"), "\(error.message)")
                 #expect(throws: Problem.self) { try StateFile.open(in: directory) }
             }
             #expect(try bytes(of: path) == bad)

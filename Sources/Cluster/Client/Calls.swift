@@ -22,6 +22,15 @@ extension KubernetesClient {
         return Object(try await call(.get, path))
     }
 
+    /// An object, or nil where there is none of that name.
+    package func find(_ resource: Resource, _ key: ObjectKey) async throws -> Object? {
+        do {
+            return try await get(resource, key)
+        } catch let problem as Problem where problem.code == 404 {
+            return nil
+        }
+    }
+
     /// One page; without a limit the server gives everything at once.
     package func list(
         _ resource: Resource, _ selection: Selection = Selection(), limit: Int? = nil, continuation: String? = nil,

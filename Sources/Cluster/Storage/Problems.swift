@@ -30,11 +30,7 @@ extension Problem {
         return problem
     }
 
-    static func damaged(_ path: String, _ what: String) -> Problem {
-        Problem(
-            .internalError,
-            "\(path) is damaged (\(what)); it has been left untouched: restore a backup with `mangrove restore`")
-    }
+    static func damaged(_ path: String, _ what: String) -> Problem { .damaged(path, what, remedy: RecordFile.remedy) }
 
     static func newerFormat(_ path: String, _ version: Int) -> Problem {
         Problem(

@@ -3,6 +3,7 @@
 
 import Glibc
 import Objects
+import SQLite
 
 /// What a record file holds.
 struct RecordContents: Sendable {
@@ -23,7 +24,8 @@ struct RecordContents: Sendable {
         // Reading a log makes an index of it next to it; it is only of use while somebody reads.
         defer { if !hadIndex { unlink(path + "-shm") } }
         do {
-            let database = try Database(opening: path, .reading(hasLog: hasLog))
+            let database = try Database(
+                opening: path, .reading(hasLog: hasLog), remedy: RecordFile.remedy)
             defer { database.close() }
             tally = try Self.tally(in: database, path)
             history = History(after: tally.floor, limits: limits)
@@ -41,8 +43,8 @@ struct RecordContents: Sendable {
         let row = try database.statement("SELECT revision, floor, row_count, row_sum, checksum FROM state")
         defer { row.finish() }
         guard try row.step() else { throw Problem.damaged(path, "it does not say its revision") }
-        let tally = Tally(revision: row.number(0), floor: row.number(1), rows: row.number(2), sum: row.number(3))
-        guard tally.checksum == row.number(4) else { throw Problem.damaged(path, "its state has been altered") }
+        let tally = Tally(revision: row.unsigned(0), floor: row.unsigned(1), rows: row.unsigned(2), sum: row.unsigned(3))
+        guard tally.checksum == row.unsigned(4) else { throw Problem.damaged(path, "its state has been altered") }
         return tally
     }
 
@@ -55,22 +57,22 @@ struct RecordContents: Sendable {
             "SELECT revision, is_deletion, created, previous, key, bytes, checksum FROM event ORDER BY revision")
         defer { rows.finish() }
         while try rows.step() {
-            let checksum = Self.checksum((0..<4).map { rows.number($0) }, rows.bytes(4), rows.bytes(5))
-            let revision = rows.number(0)
-            guard checksum == rows.number(6) else { throw Problem.damaged(path, "revision \(revision) is altered") }
+            let checksum = Self.checksum((0..<4).map { rows.unsigned($0) }, rows.bytes(4), rows.bytes(5))
+            let revision = rows.unsigned(0)
+            guard checksum == rows.unsigned(6) else { throw Problem.damaged(path, "revision \(revision) is altered") }
             found.add(checksum)
             let record = Record(
-                key: rows.text(4), bytes: Array(rows.bytes(5)), revision: revision, createRevision: rows.number(2))
+                key: rows.text(4), bytes: Array(rows.bytes(5)), revision: revision, createRevision: rows.unsigned(2))
             let event = StoreEvent(
-                kind: rows.number(1) == 0 ? .put : .delete, record: record,
-                previous: rows.number(3) == 0 ? nil : current[record.key])
+                kind: rows.unsigned(1) == 0 ? .put : .delete, record: record,
+                previous: rows.unsigned(3) == 0 ? nil : current[record.key])
             current[record.key] = event.kind == .put ? record : nil
             guard revision > tally.floor else {
                 // A commit deletes a part of what is forgotten; the rest is found again here.
                 obsolete += event.obsoleteRows
                 continue
             }
-            guard revision == history.newest + 1, event.previous?.revision ?? 0 == rows.number(3) else {
+            guard revision == history.newest + 1, event.previous?.revision ?? 0 == rows.unsigned(3) else {
                 throw Problem.damaged(path, "its history has a gap before revision \(revision)")
             }
             for forgotten in history.append(event) { obsolete += forgotten.obsoleteRows }

@@ -3,6 +3,7 @@
 
 import Glibc
 import Objects
+import SQLite
 import Synchronization
 
 /// A database file that this process alone has open for writing.
@@ -14,6 +15,9 @@ import Synchronization
 final class RecordFile: Sendable {
     /// "mgrv", by which file(1) and this program know the database (sqlite.org/fileformat2.html).
     static let applicationID: UInt32 = 0x6D67_7276
+
+    /// What to do about a damaged file.
+    static let remedy = "restore a backup with `mangrove restore`"
 
     /// Nil once closed.
     private let writer: Mutex<Writer?>
@@ -35,7 +39,7 @@ final class RecordFile: Sendable {
     /// `floor` is the revision that history begins after when those rows are gone.
     func commit(_ events: [StoreEvent], deleting rows: ArraySlice<UInt64>, floor: UInt64) throws(DatabaseFailure) {
         try writer.withLock { writer throws(DatabaseFailure) in
-            guard writer != nil else { throw DatabaseFailure(code: 0, problem: .storeClosed) }
+            guard writer != nil else { throw DatabaseFailure(.storeClosed) }
             try writer?.commit(events, deleting: rows, floor: floor)
         }
     }
@@ -59,7 +63,7 @@ final class RecordFile: Sendable {
         guard descriptor >= 0 else { throw .file("create", new, errno) }
         Glibc.close(descriptor)
         do throws(DatabaseFailure) {
-            let database = try Database(opening: new, .creating)
+            let database = try Database(opening: new, .creating, remedy: remedy)
             defer { database.close() }
             try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
             try database.run("PRAGMA application_id = \(applicationID)")
@@ -132,7 +136,7 @@ private struct Writer {
 
     /// Exclusive locking keeps the log's index in memory: no shared-memory file, one process.
     init(opening path: String, tally: Tally, limits: StoreLimits) throws(DatabaseFailure) {
-        database = try Database(opening: path, .writing)
+        database = try Database(opening: path, .writing, remedy: RecordFile.remedy)
         self.tally = tally
         do throws(DatabaseFailure) {
             try database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
@@ -140,9 +144,7 @@ private struct Writer {
             guard try database.text("PRAGMA journal_mode") == "wal", try database.text("PRAGMA synchronous") == "2"
             else {
                 throw DatabaseFailure(
-                    code: 0,
-                    problem: Problem(
-                        .internalError, "\(path) cannot be kept in WAL mode with full syncing on this file system"))
+                    Problem(.internalError, "\(path) cannot be kept in WAL mode with full syncing on this file system"))
             }
             let pageBytes = Int(try database.text("PRAGMA page_size") ?? "") ?? 4096
             let most = limits.databaseBytes + limits.deletionBytes
@@ -172,7 +174,7 @@ private struct Writer {
             for event in events { next.add(try Self.write(event, with: put)) }
             for row in rows {
                 try remove.bind(row)
-                if try remove.step() { next.remove(remove.number(0)) }
+                if try remove.step() { next.remove(remove.unsigned(0)) }
                 remove.reset()
             }
             next.revision = events.last?.revision ?? tally.revision

@@ -3,6 +3,7 @@
 import Dispatch
 import Logging
 import Objects
+import SQLite
 import Synchronization
 
 /// Keys to bytes, with one revision for the whole store that every write raises by one.

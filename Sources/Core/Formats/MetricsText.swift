@@ -20,6 +20,12 @@ package struct MetricsText: Sendable {
         text += " \(value)\n"
     }
 
+    /// A family of one sample without labels.
+    package mutating func single(_ name: String, _ type: String, _ value: Int, _ help: String) {
+        family(name, type, help)
+        sample(name, [], String(value))
+    }
+
     /// `buckets` count what is at most each bound and above the one before it, and at last what is above them all.
     package mutating func histogram(
         _ name: String, _ labels: [(String, String)], bounds: [Double], buckets: [UInt64], sum: Double

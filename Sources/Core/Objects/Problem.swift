@@ -86,6 +86,9 @@ package struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { message }
 
+    /// Whether the namespace that something was to be written in does not exist.
+    package var isOfNamespace: Bool { code == 404 && kind == Resource.namespaces.plural }
+
     /// `pods "web" not found`.
     package static func notFound(_ resource: Resource, _ name: String) -> Problem {
         about(resource, name, .notFound, "\(resource.qualifiedName) \"\(name)\" not found")

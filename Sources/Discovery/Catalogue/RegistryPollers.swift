@@ -6,17 +6,8 @@
 /// by service: a moment for each consumer, and a moment for each address that leaves.
 struct RegistryPollers: Sendable {
     private struct Poller: Sendable {
-        var last: ContinuousClock.Instant
-        /// The pauses before the last two readings; a client that asks twice in a row has not become a faster one.
-        var pauses: [Duration] = []
+        var visits: Visits
         var reading: UInt64
-
-        /// Whoever has not come back after twice its usual pause has stopped.
-        var patience: Duration {
-            guard let longest = pauses.max() else { return RegistryPollers.longestPatience }
-            let usual = pauses.count < 2 ? max(longest, RegistryPollers.assumedPause) : longest
-            return min(max(usual * 2, .seconds(2)), RegistryPollers.longestPatience)
-        }
     }
 
     private struct Withdrawal: Sendable {
@@ -27,9 +18,8 @@ struct RegistryPollers: Sendable {
 
     /// Consumers beyond these are served and not waited for.
     static let limit = 20_000
-    /// The pause of a consumer that came twice so far (Eureka: registryFetchIntervalSeconds).
-    static let assumedPause: Duration = .seconds(30)
-    static let longestPatience: Duration = .seconds(90)
+    /// The pause of those who read everything (Eureka: registryFetchIntervalSeconds).
+    static let usualPause: Duration = .seconds(30)
 
     private var pollers: [SubscriberID: [String: Poller]] = [:]
     private var withdrawals: [String: Withdrawal] = [:]
@@ -39,13 +29,15 @@ struct RegistryPollers: Sendable {
     /// A consumer read a namespace. Returns whether that may be what somebody waits for.
     mutating func polled(_ subscriber: SubscriberID, _ namespace: String, now: ContinuousClock.Instant) -> Bool {
         reading += 1
-        let old = pollers[subscriber]?[namespace]
-        if old == nil {
+        var visits = Visits(first: now)
+        if let known = pollers[subscriber]?[namespace] {
+            visits = known.visits
+            visits.came(at: now)
+        } else {
             guard count < Self.limit else { return false }
             count += 1
         }
-        let pauses = old.map { Array(($0.pauses + [$0.last.duration(to: now)]).suffix(2)) } ?? []
-        pollers[subscriber, default: [:]][namespace] = Poller(last: now, pauses: pauses, reading: reading)
+        pollers[subscriber, default: [:]][namespace] = Poller(visits: visits, reading: reading)
         return !withdrawals.isEmpty
     }
 
@@ -62,7 +54,7 @@ struct RegistryPollers: Sendable {
     mutating func timePassed(now: ContinuousClock.Instant) -> Bool {
         let before = count
         for (subscriber, namespaces) in pollers {
-            let kept = namespaces.filter { $0.value.last.duration(to: now) <= $0.value.patience }
+            let kept = namespaces.filter { !$0.value.visits.hasStopped(now: now, usual: Self.usualPause) }
             count -= namespaces.count - kept.count
             pollers[subscriber] = kept.isEmpty ? nil : kept
         }
@@ -74,7 +66,7 @@ struct RegistryPollers: Sendable {
         guard let withdrawal = withdrawals[address] else { return [] }
         var result: [Outstanding] = []
         for (subscriber, namespaces) in pollers {
-            for (namespace, poller) in namespaces where !poller.pauses.isEmpty && poller.reading < withdrawal.reading {
+            for (namespace, poller) in namespaces where poller.visits.isRegular && poller.reading < withdrawal.reading {
                 guard let service = withdrawal.services[namespace] else { continue }
                 result.append(Outstanding(subscriber: subscriber, service: service, isTold: false))
             }

@@ -1,6 +1,7 @@
 // The one catalogue of every service instance: a lock around its machine, feeds of changes, and those who wait.
 
 import Synchronization
+import Timing
 
 /// Every service instance, wherever it came from, in immutable versioned snapshots.
 ///
@@ -9,19 +10,12 @@ import Synchronization
 package final class ServiceCatalogue: Sendable {
     struct State {
         var machine: CatalogueMachine
-        fileprivate var feeds: [WeakFeed] = []
-        fileprivate var waiting: [UInt64: Waiting] = [:]
-        fileprivate var nextWaiting: UInt64 = 0
+        fileprivate var feeds = ChangeFeeds<ServiceName>()
     }
 
-    fileprivate struct WeakFeed {
-        weak var feed: ChangeFeed?
-    }
-
-    fileprivate struct Waiting {
-        /// Nil waits for completeness.
-        var address: String?
-        var continuation: CheckedContinuation<Void, Never>
+    private enum Awaited: Sendable {
+        case completeness
+        case acknowledged(address: String)
     }
 
     /// Leases and pollers are looked through this often.
@@ -29,6 +23,7 @@ package final class ServiceCatalogue: Sendable {
 
     let state: Mutex<State>
     let limits: CatalogueLimits
+    private let waiting = WaitingRoom<Awaited>()
     private let clock = ContinuousClock()
 
     /// `sources` are the origins that will call `sourceSynced` once; without any the catalogue is complete at once.
@@ -77,13 +72,8 @@ package final class ServiceCatalogue: Sendable {
 
     /// A feed of the names of services that changed from now on. Let go of it to end it. `next()` gives at most one set
     /// of names in each `window`, so that a storm of changes costs its reader one look per service and window.
-    package func changes(coalescedOver window: Duration = .zero) -> ChangeFeed {
-        let feed = ChangeFeed(limit: limits.feedNames, window: window)
-        state.withLock {
-            $0.feeds.removeAll { $0.feed == nil }
-            $0.feeds.append(WeakFeed(feed: feed))
-        }
-        return feed
+    package func changes(coalescedOver window: Duration = .zero) -> ChangeFeed<ServiceName> {
+        state.withLock { $0.feeds.open(limit: limits.feedNames, window: window) }
     }
 
     // MARK: Sources and records
@@ -92,17 +82,12 @@ package final class ServiceCatalogue: Sendable {
     package func sourceSynced(_ origin: Origin) { perform { $0.sourceSynced(origin) } }
 
     /// Returns when every declared source is synced, or the task is cancelled.
-    package func waitUntilComplete() async { await wait(for: nil) }
+    package func waitUntilComplete() async { await wait(for: .completeness) }
 
     /// Waits for the first full picture, but no longer than this.
     package func isComplete(within patience: Duration) async -> Bool {
         if isComplete { return true }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.waitUntilComplete() }
-            group.addTask { try? await Task.sleep(for: patience) }
-            await group.next()
-            group.cancelAll()
-        }
+        await atMost(patience) { await self.waitUntilComplete() }
         return isComplete
     }
 
@@ -190,7 +175,7 @@ package final class ServiceCatalogue: Sendable {
     }
 
     /// Returns when nobody is outstanding for the address, or the task is cancelled. Withdraw it first.
-    package func waitUntilAcknowledged(address: String) async { await wait(for: address) }
+    package func waitUntilAcknowledged(address: String) async { await wait(for: .acknowledged(address: address)) }
 
     // MARK: Subscribers
 
@@ -247,56 +232,31 @@ package final class ServiceCatalogue: Sendable {
 
     @discardableResult
     func perform<Result: Sendable>(_ event: (inout CatalogueMachine) -> Result) -> Result {
-        let (result, woken) = state.withLock { state in
+        let (result, isAwaited) = state.withLock { state in
             let result = event(&state.machine)
-            var woken: [CheckedContinuation<Void, Never>] = []
+            var isAwaited = false
             for action in state.machine.drain() {
                 switch action {
                 case .changed(let services):
                     // Under the lock, so that whoever has seen a change finds it in its feed.
-                    for feed in state.feeds.compactMap(\.feed) { feed.add(services) }
-                case .acknowledgementsMoved:
-                    woken += Self.takeWaiting(&state) { machine, address in
-                        address.map { machine.isSettled($0) } ?? false
-                    }
-                case .completed:
-                    woken += Self.takeWaiting(&state) { _, address in address == nil }
+                    state.feeds.add(services)
+                case .acknowledgementsMoved, .completed: isAwaited = true
                 }
             }
-            return (result, woken)
+            return (result, isAwaited)
         }
-        for continuation in woken { continuation.resume() }
+        if isAwaited { waiting.wake { has($0) } }
         return result
     }
 
-    private static func takeWaiting(
-        _ state: inout State, where isDone: (inout CatalogueMachine, String?) -> Bool
-    ) -> [CheckedContinuation<Void, Never>] {
-        var taken: [CheckedContinuation<Void, Never>] = []
-        for (key, waiting) in state.waiting where isDone(&state.machine, waiting.address) {
-            taken.append(waiting.continuation)
-            state.waiting[key] = nil
-        }
-        return taken
-    }
+    private func wait(for awaited: Awaited) async { await waiting.wait(for: awaited) { [self] in has($0) } }
 
-    private func wait(for address: String?) async {
-        let key = state.withLock { state in
-            state.nextWaiting += 1
-            return state.nextWaiting
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isDone = state.withLock { state in
-                    let isDone = address.map { state.machine.isSettled($0) } ?? state.machine.isComplete
-                    guard !isDone, !Task.isCancelled else { return true }
-                    state.waiting[key] = Waiting(address: address, continuation: continuation)
-                    return false
-                }
-                if isDone { continuation.resume() }
+    private func has(_ awaited: Awaited) -> Bool {
+        state.withLock { state in
+            switch awaited {
+            case .completeness: state.machine.isComplete
+            case .acknowledged(let address): state.machine.isSettled(address)
             }
-        } onCancel: {
-            state.withLock { $0.waiting.removeValue(forKey: key) }?.continuation.resume()
         }
     }
 }

@@ -17,27 +17,15 @@ struct SubscriptionMachine: Sendable {
         var acknowledged: ServiceSnapshot
         /// Told and not acknowledged, oldest first; at most `toldLimit`, see `told`.
         var told: [ServiceSnapshot] = []
-        var polling: Polling?
+        /// Of one that polls.
+        var visits: Visits?
 
         var newestTold: ServiceSnapshot { told.last ?? acknowledged }
 
         /// Whether a view it may use has this address. Who asked once is no consumer.
         func holds(_ address: String) -> Bool {
-            if let polling, polling.interval == nil { return false }
+            if let visits, !visits.isRegular { return false }
             return acknowledged.shows(address) || told.contains { $0.shows(address) }
-        }
-    }
-
-    /// How a consumer without a connection comes and goes.
-    struct Polling: Sendable {
-        var last: ContinuousClock.Instant
-        /// Nil until it has come twice: who asks once is no consumer.
-        var interval: Duration?
-
-        /// Whoever has not come back after twice its interval has stopped.
-        var patience: Duration {
-            guard let interval else { return SubscriptionMachine.longestPollingInterval }
-            return min(max(interval * 2, .seconds(2)), SubscriptionMachine.longestPollingInterval)
         }
     }
 
@@ -48,7 +36,8 @@ struct SubscriptionMachine: Sendable {
 
     /// Views told beyond this many are folded: the subscriber is then taken to hold the addresses of all of them.
     static let toldLimit = 8
-    static let longestPollingInterval: Duration = .seconds(30)
+    /// The pause of those who poll a service (1.x Nacos clients: `cacheMillis`, 10 s by default).
+    static let usualPause: Duration = .seconds(10)
 
     private var bySubscriber: [SubscriberID: [ServiceName: Subscription]] = [:]
     private var watchers: [ServiceName: Set<SubscriberID>] = [:]
@@ -62,7 +51,7 @@ struct SubscriptionMachine: Sendable {
     func isWatched(_ service: ServiceName) -> Bool { watchers[service] != nil }
 
     func subscribers(of service: ServiceName) -> [SubscriberID] {
-        (watchers[service] ?? []).filter { bySubscriber[$0]?[service]?.polling == nil }
+        (watchers[service] ?? []).filter { bySubscriber[$0]?[service]?.visits == nil }
     }
 
     mutating func subscribed(_ subscriber: SubscriberID, to service: ServiceName, knowing snapshot: ServiceSnapshot) {
@@ -74,9 +63,10 @@ struct SubscriptionMachine: Sendable {
         _ subscriber: SubscriberID, _ service: ServiceName, knowing snapshot: ServiceSnapshot,
         now: ContinuousClock.Instant
     ) -> Bool {
-        let previous = bySubscriber[subscriber]?[service]?.polling
-        let polling = Polling(last: now, interval: previous.map { $0.last.duration(to: now) })
-        insert(Subscription(acknowledged: snapshot, polling: polling), subscriber, service)
+        let previous = bySubscriber[subscriber]?[service]?.visits
+        var visits = previous ?? Visits(first: now)
+        if previous != nil { visits.came(at: now) }
+        insert(Subscription(acknowledged: snapshot, visits: visits), subscriber, service)
         return previous != nil
     }
 
@@ -138,8 +128,8 @@ struct SubscriptionMachine: Sendable {
     /// Forgets pollers that stopped. Returns whether there were any.
     mutating func timePassed(now: ContinuousClock.Instant) -> Bool {
         let gone = pollers.filter { key in
-            guard let polling = bySubscriber[key.subscriber]?[key.service]?.polling else { return true }
-            return polling.last.duration(to: now) > polling.patience
+            guard let visits = bySubscriber[key.subscriber]?[key.service]?.visits else { return true }
+            return visits.hasStopped(now: now, usual: Self.usualPause)
         }
         for key in gone { unsubscribed(key.subscriber, from: key.service) }
         return !gone.isEmpty
@@ -186,7 +176,7 @@ struct SubscriptionMachine: Sendable {
         let key = Key(subscriber: subscriber, service: service)
         if bySubscriber[subscriber, default: [:]].updateValue(subscription, forKey: service) == nil { count += 1 }
         watchers[service, default: []].insert(subscriber)
-        if subscription.polling == nil { pollers.remove(key) } else { pollers.insert(key) }
+        if subscription.visits == nil { pollers.remove(key) } else { pollers.insert(key) }
         lagging.remove(key)
         settle(key, subscription)
     }

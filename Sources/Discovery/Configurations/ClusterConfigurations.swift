@@ -6,23 +6,13 @@ import Logging
 import Objects
 import Reconciling
 import Synchronization
+import Timing
 
 /// Configuration items as the ConfigMaps of a cluster. Needs `run()` to be running.
 package final class ClusterConfigurations: ConfigStore {
     private struct State {
         var machine = ConfigMachine()
-        var feeds: [WeakFeed] = []
-        var waiting: [UInt64: Waiting] = [:]
-        var nextWaiting: UInt64 = 0
-    }
-
-    private struct WeakFeed {
-        weak var feed: ConfigFeed?
-    }
-
-    private struct Waiting {
-        var object: Object
-        var continuation: CheckedContinuation<Void, Never>
+        var feeds = ChangeFeeds<ConfigName>()
     }
 
     private let client: KubernetesClient
@@ -31,6 +21,8 @@ package final class ClusterConfigurations: ConfigStore {
     private let logger: Logger
     private let informer: Informer
     private let state = Mutex(State())
+    /// Writers who wait to see what they wrote.
+    private let writers = WaitingRoom<Object>()
 
     package init(
         client: KubernetesClient, limits: ConfigLimits = ConfigLimits(), clock: WallClock = .system, logger: Logger
@@ -55,19 +47,13 @@ package final class ClusterConfigurations: ConfigStore {
                 "this ConfigMap is no Nacos configuration: no member of its data is its content; name one",
                 metadata: ["configMap": "\(object.key)", "annotation": "\(ConfigMark.key)"])
         }
-        let (names, feeds, woken) = state.withLock { state in
+        let names = state.withLock { state in
             let names = change.new.map { state.machine.received($0) } ?? state.machine.removed(change.key)
-            state.feeds.removeAll { $0.feed == nil }
-            var woken: [CheckedContinuation<Void, Never>] = []
-            for (id, waiting) in state.waiting where state.machine.shows(waiting.object) {
-                woken.append(waiting.continuation)
-                state.waiting[id] = nil
-            }
-            return (names, state.feeds.compactMap(\.feed), woken)
+            if !names.isEmpty { state.feeds.add(names) }
+            return names
         }
         for name in names { warnOfRivals(name) }
-        if !names.isEmpty { for feed in feeds { feed.add(names) } }
-        for continuation in woken { continuation.resume() }
+        writers.wake { shows($0) }
     }
 
     private func warnOfRivals(_ name: ConfigName) {
@@ -91,10 +77,8 @@ package final class ClusterConfigurations: ConfigStore {
 
     package func items(namespace: String?) -> [ConfigItem] { state.withLock { $0.machine.items(namespace: namespace) } }
 
-    package func changes() -> ConfigFeed {
-        let feed = ConfigFeed(limit: limits.feedNames)
-        state.withLock { $0.feeds.append(WeakFeed(feed: feed)) }
-        return feed
+    package func changes() -> ChangeFeed<ConfigName> {
+        state.withLock { $0.feeds.open(limit: limits.feedNames) }
     }
 
     package func history(of name: ConfigName) async throws(ConfigProblem) -> [ConfigVersion] {
@@ -117,7 +101,7 @@ package final class ClusterConfigurations: ConfigStore {
                 throw .tooMany(what: "tagged texts of one item", limit: limits.tags)
             }
             let object = ConfigForm.object(draft, over: current, nowMilliseconds: now)
-            switch try await write(object, isNew: current == nil) {
+            switch try await writeMakingNamespace(object, isNew: current == nil) {
             case .stored(let stored):
                 if draft.variant == .everyone {
                     await remember(
@@ -216,6 +200,24 @@ package final class ClusterConfigurations: ConfigStore {
         }
     }
 
+    /// Writes, and once more when the namespace was missing and could be made. Nacos takes configuration in a namespace that
+    /// nobody made (alibaba/nacos#12889).
+    private func writeMakingNamespace(_ object: Object, isNew: Bool) async throws(ConfigProblem) -> Written {
+        do throws(ConfigProblem) {
+            return try await write(object, isNew: isNew)
+        } catch {
+            guard case .noNamespace(let name) = error else { throw error }
+            let isThere: Bool
+            do {
+                isThere = try await NamespaceMaking.make(name, client, logger)
+            } catch {
+                throw .notStored("its namespace '\(name)' could not be made: \(error)")
+            }
+            guard isThere else { throw error }
+            return try await write(object, isNew: isNew)
+        }
+    }
+
     private func delete(_ object: Object) async throws(ConfigProblem) -> Written {
         do {
             try await client.delete(
@@ -231,7 +233,7 @@ package final class ClusterConfigurations: ConfigStore {
     }
 
     private func outcome(of problem: Problem, _ object: Object) throws(ConfigProblem) -> Written {
-        if problem.code == 404, problem.kind == Resource.namespaces.plural { throw .noNamespace(object.namespace) }
+        if problem.isOfNamespace { throw .noNamespace(object.namespace) }
         if problem.code == 409 || problem.code == 404 { return .beaten }
         throw .notStored(problem.message)
     }
@@ -245,9 +247,7 @@ package final class ClusterConfigurations: ConfigStore {
 
     private func stored(_ key: ObjectKey) async throws(ConfigProblem) -> Object? {
         do {
-            return try await client.get(.configMaps, key)
-        } catch let problem as Problem where problem.code == 404 {
-            return nil
+            return try await client.find(.configMaps, key)
         } catch {
             throw .notStored("\(error)")
         }
@@ -279,33 +279,10 @@ package final class ClusterConfigurations: ConfigStore {
 
     /// Returns when the machine shows what was written (the ConfigMap's end, for one without revision).
     private func waitUntilShown(_ object: Object) async {
-        if state.withLock({ $0.machine.shows(object) }) { return }
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait(for: object) }
-            group.addTask { try? await Task.sleep(for: self.limits.visibilityPatience) }
-            await group.next()
-            group.cancelAll()
-        }
+        await atMost(limits.visibilityPatience) { [self] in await writers.wait(for: object) { shows($0) } }
     }
 
-    private func wait(for object: Object) async {
-        let id = state.withLock { state in
-            state.nextWaiting += 1
-            return state.nextWaiting
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isReady = state.withLock { state in
-                    guard !Task.isCancelled, !state.machine.shows(object) else { return true }
-                    state.waiting[id] = Waiting(object: object, continuation: continuation)
-                    return false
-                }
-                if isReady { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume()
-        }
-    }
+    private func shows(_ object: Object) -> Bool { state.withLock { $0.machine.shows(object) } }
 }
 
 extension ConfigItem {

@@ -1,6 +1,7 @@
 // A configuration item as Nacos knows it, and the ways to ask for it.
 
 import Crypto
+import Objects
 
 /// The name of a configuration item. The namespace is a Kubernetes one (`default`, which Nacos calls `public`).
 package struct ConfigName: Hashable, Sendable, Comparable, CustomStringConvertible {
@@ -90,7 +91,7 @@ package struct ConfigItem: Hashable, Sendable {
 
     /// A number that consoles call the item by: the same for as long as the name is, below 2^53 so that JavaScript can
     /// hold it.
-    package var id: UInt64 { ConfigMapName.hash(name.description) >> 11 }
+    package var id: UInt64 { CarriedName.hash(name.description) >> 11 }
 
     /// What one reader is shown.
     package func shown(to reader: ConfigReader) -> ShownText? {

@@ -1,5 +1,7 @@
 // The port between configuration and whoever shows it: reads from memory, writes that are stored when they return.
 
+import Timing
+
 /// Configuration items and their history.
 ///
 /// Reads are quick and may come from anywhere; after a write returns, they show it. A name that nobody published has no
@@ -14,7 +16,7 @@ package protocol ConfigStore: Sendable {
     /// The items of one namespace in the order of their names; of all namespaces for nil.
     func items(namespace: String?) -> [ConfigItem]
     /// A feed of the names of items that changed from now on. Let go of it to end it.
-    func changes() -> ConfigFeed
+    func changes() -> ChangeFeed<ConfigName>
 
     func publish(_ draft: ConfigDraft) async throws(ConfigProblem)
     /// Removes one text; with the text for everyone the whole item goes. False when there was none.

@@ -39,7 +39,7 @@ package enum ConfigProblem: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .changed: "Cas publish fail, server md5 may have changed."
         case .noNamespace(let name):
-            "namespace '\(name)' does not exist; create it in Kubernetes or through Nacos' namespace API"
+            "namespace '\(name)' does not exist and cannot be made: Kubernetes has no such names, or it is the cluster's own"
         case .tooLong(let limit): "the content is longer than \(limit) bytes, the limit"
         case .tooMany(let what, let limit): "there are more \(what) than \(limit), the limit"
         case .inTheWay(let name): "the ConfigMap \(name) has the name that this item's would get; rename it"

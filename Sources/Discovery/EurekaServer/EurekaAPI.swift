@@ -61,9 +61,9 @@ struct EurekaAPI: Sendable {
     }
 
     private func metrics() -> EurekaAnswer {
-        EurekaAnswer(
-            contentType: "text/plain; version=0.0.4; charset=utf-8",
-            body: Array(counters.text(view.size, registrations.count, registrations.isPreserving).utf8))
+        var text = MetricsText()
+        writeMetrics(to: &text)
+        return EurekaAnswer(contentType: MetricsText.contentType, body: Array(text.text.utf8))
     }
 
     // MARK: Readers

@@ -1,6 +1,7 @@
 // Serves Eureka clients over HTTP with Hummingbird.
 
 import Catalogue
+import Formats
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
@@ -45,6 +46,9 @@ package struct EurekaListener: Sendable {
         self.logger = logger
         self.onListening = onListening
     }
+
+    /// What `/metrics` tells, for somebody else's as well.
+    package func writeMetrics(to text: inout MetricsText) { api.writeMetrics(to: &text) }
 
     /// Serves until cancelled; throws when an address cannot be bound.
     package func run() async throws {

@@ -1,5 +1,6 @@
 // What happened on the Eureka interface, counted, in Prometheus' text form.
 
+import Formats
 import Synchronization
 
 /// Counters since the start.
@@ -44,25 +45,26 @@ final class EurekaCounters: Sendable {
         }
     }
 
-    func text(_ size: (applications: Int, instances: Int), _ registrations: Int, _ isPreserving: Bool) -> String {
-        var text = ""
-        func family(_ name: String, _ type: String, _ help: String) {
-            text += "# HELP \(name) \(help)\n# TYPE \(name) \(type)\n"
-        }
-        family("mangrove_eureka_requests_total", "counter", "Requests, by what they asked for and the status.")
+    fileprivate func write(to text: inout MetricsText) {
+        text.family("mangrove_eureka_requests_total", "counter", "Requests, by what they asked for and the status.")
         for (label, count) in counts.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
-            text += "mangrove_eureka_requests_total{operation=\"\(label.operation)\",status=\"\(label.status)\"} \(count)\n"
+            text.sample(
+                "mangrove_eureka_requests_total",
+                [("operation", label.operation), ("status", String(label.status))], String(count))
         }
+    }
+}
+
+extension EurekaAPI {
+    func writeMetrics(to text: inout MetricsText) {
+        counters.write(to: &text)
+        let size = view.size
         let gauges: [(String, Int, String)] = [
             ("applications", size.applications, "Applications that consumers are shown."),
             ("instances", size.instances, "Instances that consumers are shown."),
-            ("registrations", registrations, "Instances that registered here."),
-            ("self_preservation", isPreserving ? 1 : 0, "Whether silent leases are being kept."),
+            ("registrations", registrations.count, "Instances that registered here."),
+            ("self_preservation", registrations.isPreserving ? 1 : 0, "Whether silent leases are being kept."),
         ]
-        for (name, value, help) in gauges {
-            family("mangrove_eureka_\(name)", "gauge", help)
-            text += "mangrove_eureka_\(name) \(value)\n"
-        }
-        return text
+        for (name, value, help) in gauges { text.single("mangrove_eureka_\(name)", "gauge", value, help) }
     }
 }

@@ -2,12 +2,13 @@
 
 import Catalogue
 import Synchronization
+import Timing
 
 /// Views of the catalogue that are never older than it: each reading first takes in what changed.
 final class RegistryView: Sendable {
     private struct State {
         var machines: [String: RegistryViewMachine] = [:]
-        var feed: ChangeFeed?
+        var feed: ChangeFeed<ServiceName>?
         /// The highest version of a namespace that was let go of; versions are never given twice.
         var highestVersion: UInt64 = 0
     }
@@ -29,9 +30,10 @@ final class RegistryView: Sendable {
         }
     }
 
-    /// Applications and instances of all namespaces.
+    /// Applications and instances of all namespaces; none before the first reading.
     var size: (applications: Int, instances: Int) {
         state.withLock { state in
+            guard state.feed != nil else { return (0, 0) }
             update(&state)
             return state.machines.values.reduce((0, 0)) { ($0.0 + $1.names.count, $0.1 + $1.instanceCount) }
         }
@@ -58,7 +60,7 @@ final class RegistryView: Sendable {
         }
         switch feed.take() {
         case nil: break
-        case .services(let names): for name in names { take(name, &state, now) }
+        case .names(let names): for name in names { take(name, &state, now) }
         case .everything: takeAll(&state, now)
         }
     }

@@ -2,6 +2,7 @@
 
 import Catalogue
 import Configurations
+import Timing
 
 /// What the listeners serve from. Several listeners share one; its `run()` tells clients of changes.
 package struct Backend: Sendable {
@@ -48,7 +49,7 @@ package struct Backend: Sendable {
     /// Waits for the first full picture of services, but no longer than the patience.
     func waitForServices() async throws(NacosProblem) {
         if catalogue.isComplete, services.isComplete { return }
-        await Self.wait { [catalogue, services] in
+        await atMost(Self.completenessPatience) { [catalogue, services] in
             await services.waitUntilComplete()
             await catalogue.waitUntilComplete()
         }
@@ -57,16 +58,7 @@ package struct Backend: Sendable {
 
     func waitForConfigurations() async throws(NacosProblem) {
         if configurations.isComplete { return }
-        await Self.wait { [configurations] in await configurations.waitUntilComplete() }
+        await atMost(Self.completenessPatience) { [configurations] in await configurations.waitUntilComplete() }
         guard configurations.isComplete else { throw .starting }
-    }
-
-    private static func wait(_ body: @escaping @Sendable () async -> Void) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await body() }
-            group.addTask { try? await Task.sleep(for: completenessPatience) }
-            await group.next()
-            group.cancelAll()
-        }
     }
 }

@@ -44,7 +44,7 @@ extension ExportMachine {
             let family = type == .ipv6 ? "-ipv6" : ""
             let carrier = isUDP ? "-udp" : ""
             let names = further.keys.sorted().map { "\($0)=\(further[$0] ?? 0)" }.joined(separator: ",")
-            let others = further.isEmpty ? "" : "-and-" + ServiceName.hash(names)
+            let others = further.isEmpty ? "" : "-and-" + CarriedName.digits(names, ServiceName.hashDigits)
             return "\(origin.rawValue)\(family)\(carrier)-\(port)\(others)"
         }
     }

@@ -38,10 +38,6 @@ package enum ExportMark {
         service.annotations[hiddenAnnotation] == "true"
             || service.namespace == ServiceName.defaultNamespace && service.name == "kubernetes"
     }
-
-    /// Whether registrations may become Services in a namespace: those of the cluster itself are not for everybody who can
-    /// reach a registry.
-    package static func isOpen(namespace: String) -> Bool { !namespace.hasPrefix("kube-") }
 }
 
 extension ServiceName {
@@ -86,47 +82,18 @@ extension ServiceName {
     /// gives the same.
     package var kubernetesName: String {
         if group == Self.defaultGroup, Self.isLabel(name) { return name }
-        var text = ""
-        for byte in name.lowercased().utf8 {
-            let isPlain = (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte)
-            if isPlain {
-                text.unicodeScalars.append(Unicode.Scalar(byte))
-            } else if !text.isEmpty, !text.hasSuffix("-") {
-                text += "-"
-            }
+        let longest = NameRules.labelLength - Self.hashDigits - 1
+        var plain = CarriedName.plain(name, longest: longest)
+        if plain.utf8.first.map({ !(0x61...0x7A).contains($0) }) ?? true {
+            plain = CarriedName.plain("s-" + plain, longest: longest)
         }
-        if text.utf8.first.map({ !(0x61...0x7A).contains($0) }) ?? true { text = "s-" + text }
-        text = String(text.prefix(Self.labelLimit - 11))
-        while text.hasSuffix("-") { text.removeLast() }
-        return text + "-" + Self.hash(annotation)
+        return plain + "-" + CarriedName.digits(annotation, Self.hashDigits)
     }
 
-    /// The longest name of a Service.
-    static let labelLimit = 63
+    static let hashDigits = 10
 
     /// Whether a name can be a Service's (RFC 1035 label).
-    static func isLabel(_ name: String) -> Bool {
-        guard let first = name.utf8.first, let last = name.utf8.last, name.utf8.count <= labelLimit else {
-            return false
-        }
-        return (0x61...0x7A).contains(first) && last != 0x2D
-            && name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
-    }
-
-    /// Whether Kubernetes can have a namespace of this name (RFC 1123 label).
-    static func isNamespace(_ name: String) -> Bool {
-        // The first letter of an RFC 1123 label may be a digit too.
-        (1...labelLimit).contains(name.utf8.count) && isLabel("n" + name.prefix(labelLimit - 1)) && name.utf8.first != 0x2D
-            && name.utf8.last != 0x2D
-    }
-
-    /// Ten hexadecimal digits of FNV-1a.
-    static func hash(_ text: String) -> String {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        let digits = String(hash, radix: 16)
-        return String((String(repeating: "0", count: 16 - digits.count) + digits).suffix(10))
-    }
+    static func isLabel(_ name: String) -> Bool { NameRules.fault(name, .label1035) == nil }
 }
 
 /// The kind of address that an EndpointSlice can hold.

@@ -48,7 +48,8 @@ struct ReplicaExports: Sendable {
             guard membership.isLeading, catalogue.isComplete else { continue }
             for slice in slices.list() {
                 guard let other = other(slice), other != Self.embedded, membership.isForgotten(other), !slice.isTerminating else { continue }
-                let persistent = RawInstance.adopted(from: slice).filter { $0.lifetime == .persistent }
+                // Those of Nacos are kept in the cluster, from where every replica shows and exports them (`ServiceStore`).
+                let persistent = RawInstance.adopted(from: slice).filter { $0.lifetime == .persistent && $0.origin != .nacos }
                 do {
                     // Their own slices are made by the time of the next look.
                     if !persistent.isEmpty, takenOver.insert(slice.uid).inserted {

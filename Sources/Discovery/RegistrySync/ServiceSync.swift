@@ -2,6 +2,7 @@
 
 import Catalogue
 import Client
+import Configurations
 import Logging
 import Objects
 import Reconciling
@@ -33,20 +34,23 @@ package final class ServiceSync: Sendable {
     /// Since when services are without instances.
     private let emptySince = Mutex<[ServiceName: ContinuousClock.Instant]>([:])
     private let warned = Mutex<Set<String>>([])
-    private let mappings: MappingSync
+    private let configurations: any ConfigStore
+    private let table: InterfaceTableSync
     private let replica: ReplicaExports
 
-    /// `membership` says which of several replicas this is: each exports what its own clients declared, and shows its own
+    /// `configurations`, which somebody else runs, hold Dubbo's tables. `membership` says which of several replicas this is: each exports what its own clients declared, and shows its own
     /// consumers what the others exported. Nil where there is only this one.
     package init(
-        client: KubernetesClient, catalogue: ServiceCatalogue, membership: Membership? = nil, logger: Logger
+        client: KubernetesClient, catalogue: ServiceCatalogue, configurations: any ConfigStore,
+        membership: Membership? = nil, logger: Logger
     ) {
         let replica = ReplicaExports(membership: membership)
         self.replica = replica
         self.client = client
         self.catalogue = catalogue
         self.logger = logger
-        mappings = MappingSync(client: client, catalogue: catalogue, logger: logger)
+        self.configurations = configurations
+        table = InterfaceTableSync(catalogue: catalogue, configurations: configurations, logger: logger)
         services = Informer(
             client: client, resource: .services,
             indexes: [Self.catalogueIndex: { [ServiceName(service: $0).description] }], logger: logger)
@@ -69,16 +73,16 @@ package final class ServiceSync: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.services.run() }
             group.addTask { await self.slices.run() }
-            group.addTask { await self.mappings.maps.run() }
             group.addTask { await self.replica.clear(self.slices, self.client, self.catalogue, self.logger) }
             group.addTask {
                 // Only cancellation ends the wait for the informers.
                 guard (try? await self.services.waitUntilSynced()) != nil,
-                    (try? await self.slices.waitUntilSynced()) != nil,
-                    (try? await self.mappings.maps.waitUntilSynced()) != nil
+                    (try? await self.slices.waitUntilSynced()) != nil
                 else { return }
+                await self.configurations.waitUntilComplete()
+                guard !Task.isCancelled else { return }
                 self.adopt()
-                self.mappings.adopt()
+                self.table.adopt()
                 self.catalogue.sourceSynced(.kubernetes)
                 await self.catalogue.waitUntilComplete()
                 await self.exportChanges(to: exports)
@@ -172,15 +176,12 @@ package final class ServiceSync: Sendable {
         enqueueAll(exports)
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await exports.run() }
-            group.addTask { await self.mappings.writes.run() }
+            group.addTask { await self.table.run() }
             group.addTask {
                 while let changes = await feed.next() {
                     switch changes {
-                    case .services(let names):
-                        for name in names {
-                            if name.mappedInterface != nil { self.mappings.writes.enqueue(name.namespace) }
-                            exports.enqueue(name)
-                        }
+                    case .names(let names):
+                        for name in names { exports.enqueue(name) }
                     case .everything: self.enqueueAll(exports)
                     }
                 }
@@ -191,7 +192,6 @@ package final class ServiceSync: Sendable {
 
     private func enqueueAll(_ exports: Reconciler<ServiceName>) {
         for name in catalogue.services() { exports.enqueue(name) }
-        for namespace in catalogue.mappingNamespaces() { mappings.writes.enqueue(namespace) }
         for service in services.list() where ExportMark.isOwn(service: service) {
             exports.enqueue(ServiceName(service: service))
         }
@@ -199,7 +199,7 @@ package final class ServiceSync: Sendable {
     }
 
     private func export(_ name: ServiceName) async throws -> Outcome {
-        let isOpen = ExportMark.isOpen(namespace: name.namespace)
+        let isOpen = NamespaceMaking.isOpen(name.namespace)
         let foreign = isOpen ? catalogue.snapshot(of: name).instances(foreignTo: .kubernetes) : []
         let instances = foreign.filter { !$0.lifetime.isElsewhere }
         var standing = services.indexed(Self.catalogueIndex, name.description)
@@ -215,7 +215,7 @@ package final class ServiceSync: Sendable {
         warn(plan, of: name)
         do {
             for action in plan.actions { try await perform(action) }
-        } catch let problem as Problem where problem.code == 404 && problem.kind == Resource.namespaces.plural {
+        } catch let problem as Problem where problem.isOfNamespace {
             return try await NamespaceMaking.make(name.namespace, client, logger) ? .again(after: .zero) : .done
         }
         let isKept = instances.isEmpty && standing.contains(where: ExportMark.isOwn(service:))

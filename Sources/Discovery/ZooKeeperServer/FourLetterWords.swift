@@ -40,7 +40,7 @@ extension Keeper {
         """
     }
 
-    private var outstanding: Int { connections.values.reduce(0) { $0 + $1.outbox.heldCount } }
+    var outstanding: Int { connections.values.reduce(0) { $0 + $1.outbox.heldCount } }
 
     private var clientLines: String {
         var text = ""
@@ -57,17 +57,8 @@ extension Keeper {
     }
 
     private var monitorText: String {
-        let facts: [(String, String)] = [
-            ("version", Self.protocolVersion + "-mangrove"), ("server_state", "standalone"),
-            ("packets_received", String(counters.received)), ("packets_sent", String(counters.sent)),
-            ("num_alive_connections", String(connections.count)), ("outstanding_requests", String(outstanding)),
-            ("znode_count", String(tree.count)), ("watch_count", String(watches.count)),
-            ("ephemerals_count", String(tree.ephemerals.values.reduce(0) { $0 + $1.count })),
-            ("approximate_data_size", String(tree.dataBytes)), ("global_sessions", String(sessions.count)),
-            ("stale_sessions_expired", String(counters.expired)), ("fsync_count", String(counters.commits)),
-            ("connection_rejected", String(counters.refused)),
-        ]
-        return facts.map { "zk_\($0.0)\t\($0.1)\n" }.joined()
+        let words = [("version", Self.protocolVersion + "-mangrove"), ("server_state", "standalone")]
+        return (words + facts.map { ($0.name, String($0.value)) }).map { "zk_\($0.0)\t\($0.1)\n" }.joined()
     }
 
     private var configurationText: String {

@@ -4,6 +4,7 @@ import Catalogue
 import Logging
 import NIOCore
 import Objects
+import SQLite
 
 /// Serves every connection. All of it runs on one event loop, so nothing is locked and no request changes threads; only
 /// commits go to a thread of their own, all that came meanwhile together.
@@ -24,6 +25,8 @@ final class Keeper {
     var views: CatalogueViews?
     var connections: [Int: Connection] = [:]
     var counters = Counters()
+    /// Where others read what `mntr` tells.
+    var board: MonitorBoard?
     var partialBytes = 0
     private(set) var durableZxid: Int64
     var sessionsToStore: [Int64: Session] = [:]
@@ -152,6 +155,7 @@ final class Keeper {
             close(connection)
         }
         views?.timePassed(now: now)
+        board?.note(facts)
         tree.timePassed(Self.time, containerPatience: Self.containerPatienceMilliseconds)
         changed()
         flush()

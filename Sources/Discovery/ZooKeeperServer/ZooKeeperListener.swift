@@ -1,6 +1,7 @@
 // The ZooKeeper interface of the catalogue, as one service to run.
 
 import Catalogue
+import Formats
 import Logging
 import NIO
 import Objects
@@ -24,6 +25,7 @@ package struct ZooKeeperListener: Sendable {
     private let directory: String
     private let addresses: [Address]
     private let limits = Limits()
+    private let board = MonitorBoard()
     private let logger: Logger
     private let onListening: @Sendable () async -> Void
 
@@ -41,6 +43,9 @@ package struct ZooKeeperListener: Sendable {
 
     /// Changes of a service are shown at most once in this time.
     static let viewWindow: Duration = .milliseconds(20)
+
+    /// What `mntr` told at the last look.
+    package func writeMetrics(to text: inout MetricsText) { board.write(to: &text) }
 
     /// Serves until cancelled. Throws a Problem when what is stored cannot be read, an address cannot be bound, or nothing
     /// can be written any more.
@@ -72,10 +77,12 @@ package struct ZooKeeperListener: Sendable {
                 eventLoop: loop)
         }.get()
         // Registrations that were stored are there before anything is taken for missing; then the others' are shown.
-        try await loop.submit { [catalogue, logger] in
+        try await loop.submit { [catalogue, board, logger] in
             let views = CatalogueViews(catalogue: catalogue, logger: logger)
             views.begin(with: keeper.value.tree)
             keeper.value.views = views
+            keeper.value.board = board
+            board.note(keeper.value.facts)
         }.get()
         catalogue.sourceSynced(.zookeeper)
         let feed = catalogue.changes(coalescedOver: Self.viewWindow)

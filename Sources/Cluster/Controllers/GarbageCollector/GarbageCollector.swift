@@ -65,7 +65,7 @@ package struct GarbageCollector: Sendable {
     func reconcile(_ uid: String) async throws -> Outcome {
         if !monitors.areSynced { return .again(after: Self.syncInterval) }
         let (node, dependents) = graph.graph.withLock { ($0[uid], $0.dependents(of: uid)) }
-        guard let node, let object = try await live(node.resource, node.key), object.uid == uid else { return .done }
+        guard let node, let object = try await client.find(node.resource, node.key), object.uid == uid else { return .done }
         if object.isTerminating {
             if object.finalizers.contains(GarbageCollectorMachine.orphanFinalizer) {
                 for dependent in dependents { try await orphan(dependent, from: uid) }
@@ -144,7 +144,7 @@ package struct GarbageCollector: Sendable {
             return .unreachable
         }
         let key = ObjectKey(namespace: resource.isNamespaced ? object.namespace : "", name: owner.name)
-        guard let live = try await live(resource, key), live.uid == owner.uid else {
+        guard let live = try await client.find(resource, key), live.uid == owner.uid else {
             // It may well live in another namespace, where it cannot own this object.
             if graph.graph.withLock({ $0[owner.uid] != nil }) { reportForeign(owner, of: object) }
             return .absent
@@ -162,18 +162,10 @@ package struct GarbageCollector: Sendable {
     }
 
     private func orphan(_ dependent: String, from owner: String) async throws {
-        guard let node = graph.graph.withLock({ $0[dependent] }), let object = try await live(node.resource, node.key)
+        guard let node = graph.graph.withLock({ $0[dependent] }), let object = try await client.find(node.resource, node.key)
         else { return }
         let left = object.ownerReferences.filter { $0.uid != owner }
         if left.count != object.ownerReferences.count { try await set(left, on: object, node.resource) }
-    }
-
-    private func live(_ resource: Resource, _ key: ObjectKey) async throws -> Object? {
-        do {
-            return try await client.get(resource, key)
-        } catch let problem as Problem where problem.code == 404 {
-            return nil
-        }
     }
 
     private func set(_ references: [OwnerReference], on object: Object, _ resource: Resource) async throws {

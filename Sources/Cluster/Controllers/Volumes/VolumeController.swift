@@ -95,7 +95,7 @@ package struct VolumeController: Sendable {
             var claim = volume.volumeOwner.flatMap { claims.get($0.key) }
             if claim == nil, let owner = volume.volumeOwner, owner.uid != nil {
                 // Data hangs on this: a claim is believed to be gone only after a live look.
-                claim = try await live(owner.key)
+                claim = try await client.find(.persistentVolumeClaims, owner.key)
             }
             for action in machine([]).actions(forVolume: volume, claim: claim) { try await perform(action) }
         }
@@ -104,14 +104,6 @@ package struct VolumeController: Sendable {
 
     private func machine(_ pods: [Object]) -> VolumeMachine {
         VolumeMachine(volumes: volumes.list(), classes: StorageClasses(all: classes.list()), pods: pods)
-    }
-
-    private func live(_ key: ObjectKey) async throws -> Object? {
-        do {
-            return try await client.get(.persistentVolumeClaims, key)
-        } catch let problem as Problem where problem.code == 404 {
-            return nil
-        }
     }
 
     private func perform(_ action: VolumeMachine.Action) async throws {

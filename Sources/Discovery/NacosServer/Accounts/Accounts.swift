@@ -157,9 +157,7 @@ package final class Accounts: Sendable {
 
     private func stored() async throws(NacosProblem) -> Object? {
         do {
-            return try await client.get(.secrets, ObjectKey(namespace: Self.namespace, name: Self.name))
-        } catch let problem as Problem where problem.code == 404 {
-            return nil
+            return try await client.find(.secrets, ObjectKey(namespace: Self.namespace, name: Self.name))
         } catch {
             throw .notStored("the accounts could not be read: \(error)")
         }

@@ -8,19 +8,20 @@ import Logging
 /// A backend whose configuration, services and namespaces are objects of a cluster. Needs `run()` to be running.
 package struct ClusterBackend: Sendable {
     package let backend: Backend
-    private let configurations: ClusterConfigurations
+    private let configurations: any ConfigStore
     private let services: ClusterServices
     private let namespaces: ClusterNamespaces
     private let accounts: Accounts?
-    private let interfaces: InterfaceTableSync
 
-    /// With `checksAccess` users have to log in, and may do what their roles allow.
-    package init(client: KubernetesClient, catalogue: ServiceCatalogue, checksAccess: Bool, logger: Logger) {
-        configurations = ClusterConfigurations(client: client, logger: logger)
+    /// `configurations` are run by somebody else. With `checksAccess` users have to log in, and may do what their roles allow.
+    package init(
+        client: KubernetesClient, catalogue: ServiceCatalogue, configurations: any ConfigStore, checksAccess: Bool,
+        logger: Logger
+    ) {
+        self.configurations = configurations
         services = ClusterServices(client: client, catalogue: catalogue, logger: logger)
         namespaces = ClusterNamespaces(client: client, logger: logger)
         accounts = checksAccess ? Accounts(client: client, logger: logger) : nil
-        interfaces = InterfaceTableSync(catalogue: catalogue, configurations: configurations, logger: logger)
         backend = Backend(
             catalogue: catalogue, configurations: configurations, services: services, namespaces: namespaces,
             accounts: accounts)
@@ -29,11 +30,9 @@ package struct ClusterBackend: Sendable {
     /// Follows the cluster and tells clients of changes until cancelled.
     package func run() async {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await configurations.run() }
             group.addTask { await services.run() }
             group.addTask { await namespaces.run() }
             group.addTask { await accounts?.run() }
-            group.addTask { await interfaces.run() }
             group.addTask { await backend.run() }
             await group.waitForAll()
         }

@@ -8,6 +8,7 @@ import Logging
 import Objects
 import Reconciling
 import Synchronization
+import Timing
 
 /// Keeps records of services as ConfigMaps and puts their persistent instances into the catalogue. Needs `run()`.
 package final class ClusterServices: ServiceStore {
@@ -30,15 +31,12 @@ package final class ClusterServices: ServiceStore {
     private struct State {
         var shown: [ObjectKey: Shown] = [:]
         var keys: [ServiceName: ObjectKey] = [:]
-        var waiting: [UInt64: Waiting] = [:]
-        var nextWaiting: UInt64 = 0
     }
 
-    private struct Waiting {
+    private struct Written: Sendable {
         var key: ObjectKey
-        /// 0 waits for its end.
+        /// 0 when the record is gone.
         var revision: UInt64
-        var continuation: CheckedContinuation<Void, Never>
     }
 
     private let client: KubernetesClient
@@ -46,6 +44,8 @@ package final class ClusterServices: ServiceStore {
     private let logger: Logger
     private let informer: Informer
     private let state = Mutex(State())
+    /// Writers who wait to see what they wrote.
+    private let writers = WaitingRoom<Written>()
 
     package init(client: KubernetesClient, catalogue: ServiceCatalogue, logger: Logger) {
         self.client = client
@@ -92,27 +92,17 @@ package final class ClusterServices: ServiceStore {
         let shown = change.new.flatMap(Self.shown)
         let before = state.withLock { $0.shown[change.key] }
         project(before, shown)
-        let woken = state.withLock { state in
+        state.withLock { state in
             state.shown[change.key] = shown
             if let before, shown?.service != before.service { state.keys[before.service] = nil }
             if let shown { state.keys[shown.service] = change.key }
-            return Self.takeWaiting(&state, change.key)
         }
-        for continuation in woken { continuation.resume() }
+        writers.wake { shows($0) }
     }
 
-    private static func takeWaiting(_ state: inout State, _ key: ObjectKey) -> [CheckedContinuation<Void, Never>] {
-        var woken: [CheckedContinuation<Void, Never>] = []
-        for (id, waiting) in state.waiting where waiting.key == key && isShown(state, key, waiting.revision) {
-            woken.append(waiting.continuation)
-            state.waiting[id] = nil
-        }
-        return woken
-    }
-
-    private static func isShown(_ state: State, _ key: ObjectKey, _ revision: UInt64) -> Bool {
-        guard let shown = state.shown[key] else { return revision == 0 }
-        return revision != 0 && shown.revision >= revision
+    private func shows(_ written: Written) -> Bool {
+        guard let revision = state.withLock({ $0.shown[written.key]?.revision }) else { return written.revision == 0 }
+        return written.revision != 0 && revision >= written.revision
     }
 
     private static func shown(_ object: Object) -> Shown? {
@@ -177,19 +167,32 @@ package final class ClusterServices: ServiceStore {
                 throw .full("service \(service) holds more than \(Self.largestRecordBytes) bytes, its limit")
             }
             do {
-                let revision = try await write(record, text, service, key, over: current)
-                return await waitUntilShown(key, revision)
+                let written = Written(
+                    key: key, revision: try await write(record, text, service, key, over: current))
+                return await atMost(Self.visibilityPatience) { [self] in
+                    await writers.wait(for: written) { shows($0) }
+                }
             } catch let problem as Problem where problem.code == 409 || (problem.code == 404 && !problem.isOfNamespace)
             {
                 current = try await stored(key)
             } catch let problem as Problem {
-                if problem.isOfNamespace { throw .noNamespace(service.namespace) }
-                throw .notStored(problem.message)
+                guard problem.isOfNamespace else { throw .notStored(problem.message) }
+                try await makeNamespace(service.namespace)
             } catch {
                 throw .notStored("\(error)")
             }
         }
         throw .notStored("\(Self.attempts) times another writer was faster")
+    }
+
+    private func makeNamespace(_ name: String) async throws(ServiceStoreProblem) {
+        let isThere: Bool
+        do {
+            isThere = try await NamespaceMaking.make(name, client, logger)
+        } catch {
+            throw .notStored("its namespace '\(name)' could not be made: \(error)")
+        }
+        if !isThere { throw .noNamespace(name) }
     }
 
     /// Writes and returns the revision; 0 when the record is empty and its ConfigMap gone.
@@ -213,9 +216,7 @@ package final class ClusterServices: ServiceStore {
 
     private func stored(_ key: ObjectKey) async throws(ServiceStoreProblem) -> Object? {
         do {
-            return try await client.get(.configMaps, key)
-        } catch let problem as Problem where problem.code == 404 {
-            return nil
+            return try await client.find(.configMaps, key)
         } catch {
             throw .notStored("\(error)")
         }
@@ -225,37 +226,4 @@ package final class ClusterServices: ServiceStore {
         let name = ConfigMapName.make(prefix: "nacos-service", rest: service.name, whole: NacosNames.grouped(service))
         return ObjectKey(namespace: service.namespace, name: name)
     }
-
-    private func waitUntilShown(_ key: ObjectKey, _ revision: UInt64) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.wait(key, revision) }
-            group.addTask { try? await Task.sleep(for: Self.visibilityPatience) }
-            await group.next()
-            group.cancelAll()
-        }
-    }
-
-    private func wait(_ key: ObjectKey, _ revision: UInt64) async {
-        let id = state.withLock { state in
-            state.nextWaiting += 1
-            return state.nextWaiting
-        }
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isReady = state.withLock { state in
-                    guard !Task.isCancelled, !Self.isShown(state, key, revision) else { return true }
-                    state.waiting[id] = Waiting(key: key, revision: revision, continuation: continuation)
-                    return false
-                }
-                if isReady { continuation.resume() }
-            }
-        } onCancel: {
-            state.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume()
-        }
-    }
-}
-
-extension Problem {
-    /// Whether the namespace that something was to be written in does not exist.
-    var isOfNamespace: Bool { code == 404 && kind == Resource.namespaces.plural }
 }

@@ -140,7 +140,7 @@ extension NacosProblem {
         self =
             switch problem {
             case .noNamespace(let name):
-                .noSuchNamespace("namespace '\(name)' does not exist, so nothing can be kept in it; create it")
+                .noSuchNamespace("namespace '\(name)' does not exist and cannot be made, so nothing is kept in it")
             case .full(let message): .full(message)
             case .starting: .starting
             case .notStored(let message): .notStored("the service was not stored: \(message)")

@@ -2,6 +2,7 @@
 
 import Configurations
 import Synchronization
+import Timing
 
 /// One item that a caller knows, in the caller's own words.
 struct ListenedItem: Hashable, Sendable {
@@ -89,7 +90,7 @@ final class ConfigPolling: Sendable {
         min(max(.milliseconds(milliseconds) - margin, shortestHold), longestHold)
     }
 
-    func changed(_ changes: ConfigChanges) {
+    func changed(_ changes: Changes<ConfigName>) {
         let woken = state.withLock { state in
             state.changes += 1
             var ids = Set(state.waiting.keys)

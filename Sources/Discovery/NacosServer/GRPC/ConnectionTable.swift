@@ -8,9 +8,11 @@ final class ConnectionTable: Sendable {
     private struct State {
         var byPeer: [String: Connection] = [:]
         var bySubscriber: [SubscriberID: Connection] = [:]
-        var subscribers: [ServiceName: [String: Connection]] = [:]
-        var listeners: [ConfigName: [String: Connection]] = [:]
-        var watchers: [FuzzyWatchName: [String: Connection]] = [:]
+        var subscribers = Onlookers<ServiceName>()
+        var listeners = Onlookers<ConfigName>()
+        var watchers = Onlookers<FuzzyWatchName>()
+
+        func has(_ connection: Connection) -> Bool { bySubscriber[connection.subscriber] === connection }
     }
 
     /// Connections beyond this are refused.
@@ -35,9 +37,9 @@ final class ConnectionTable: Sendable {
         state.withLock { state in
             if state.byPeer[connection.peer] === connection { state.byPeer[connection.peer] = nil }
             state.bySubscriber[connection.subscriber] = nil
-            for service in services { Self.remove(connection, service, &state.subscribers) }
-            for item in items { Self.remove(connection, item.name, &state.listeners) }
-            for watch in watches { Self.remove(connection, watch, &state.watchers) }
+            for service in services { state.subscribers.remove(connection, from: service) }
+            for item in items { state.listeners.remove(connection, from: item.name) }
+            for watch in watches { state.watchers.remove(connection, from: watch) }
         }
     }
 
@@ -51,46 +53,33 @@ final class ConnectionTable: Sendable {
     // Each of these does nothing for a connection that has ended meanwhile.
 
     func subscribe(_ connection: Connection, to service: ServiceName) {
-        state.withLock { state in
-            guard state.bySubscriber[connection.subscriber] === connection else { return }
-            state.subscribers[service, default: [:]][connection.id] = connection
-        }
+        state.withLock { if $0.has(connection) { $0.subscribers.add(connection, to: service) } }
     }
 
     func unsubscribe(_ connection: Connection, from service: ServiceName) {
-        state.withLock { Self.remove(connection, service, &$0.subscribers) }
+        state.withLock { $0.subscribers.remove(connection, from: service) }
     }
 
-    func subscribers(of service: ServiceName) -> [Connection] {
-        state.withLock { $0.subscribers[service].map { Array($0.values) } ?? [] }
-    }
+    func subscribers(of service: ServiceName) -> [Connection] { state.withLock { $0.subscribers.of(service) } }
 
     func listen(_ connection: Connection, to item: ConfigName) {
-        state.withLock { state in
-            guard state.bySubscriber[connection.subscriber] === connection else { return }
-            state.listeners[item, default: [:]][connection.id] = connection
-        }
+        state.withLock { if $0.has(connection) { $0.listeners.add(connection, to: item) } }
     }
 
     func unlisten(_ connection: Connection, from item: ConfigName) {
-        state.withLock { Self.remove(connection, item, &$0.listeners) }
+        state.withLock { $0.listeners.remove(connection, from: item) }
     }
 
-    func listeners(of item: ConfigName) -> [Connection] {
-        state.withLock { $0.listeners[item].map { Array($0.values) } ?? [] }
-    }
+    func listeners(of item: ConfigName) -> [Connection] { state.withLock { $0.listeners.of(item) } }
 
-    var listenedItems: [ConfigName] { state.withLock { Array($0.listeners.keys) } }
+    var listenedItems: [ConfigName] { state.withLock { $0.listeners.names } }
 
     func watch(_ connection: Connection, _ watch: FuzzyWatchName) {
-        state.withLock { state in
-            guard state.bySubscriber[connection.subscriber] === connection else { return }
-            state.watchers[watch, default: [:]][connection.id] = connection
-        }
+        state.withLock { if $0.has(connection) { $0.watchers.add(connection, to: watch) } }
     }
 
     func unwatch(_ connection: Connection, _ watch: FuzzyWatchName) {
-        state.withLock { Self.remove(connection, watch, &$0.watchers) }
+        state.withLock { $0.watchers.remove(connection, from: watch) }
     }
 
     /// The fuzzy watches that match, with their connections.
@@ -98,21 +87,31 @@ final class ConnectionTable: Sendable {
         _ kind: FuzzyWatchName.Kind, namespace: String, group: String, name: String
     ) -> [(watch: FuzzyWatchName, connections: [Connection])] {
         state.withLock { state in
-            state.watchers.compactMap { watch, connections in
+            state.watchers.names.compactMap { watch in
                 guard watch.kind == kind, watch.pattern.matches(namespace: namespace, group: group, name: name) else {
                     return nil
                 }
-                return (watch, Array(connections.values))
+                return (watch, state.watchers.of(watch))
             }
         }
     }
 
     var hasWatchers: Bool { state.withLock { !$0.watchers.isEmpty } }
+}
 
-    private static func remove<Name>(
-        _ connection: Connection, _ name: Name, _ index: inout [Name: [String: Connection]]
-    ) {
-        index[name]?[connection.id] = nil
-        if index[name]?.isEmpty == true { index[name] = nil }
+/// Which connections look at what goes by a name.
+private struct Onlookers<Name: Hashable> {
+    private var byName: [Name: [String: Connection]] = [:]
+
+    var isEmpty: Bool { byName.isEmpty }
+    var names: [Name] { Array(byName.keys) }
+
+    func of(_ name: Name) -> [Connection] { byName[name].map { Array($0.values) } ?? [] }
+
+    mutating func add(_ connection: Connection, to name: Name) { byName[name, default: [:]][connection.id] = connection }
+
+    mutating func remove(_ connection: Connection, from name: Name) {
+        byName[name]?[connection.id] = nil
+        if byName[name]?.isEmpty == true { byName[name] = nil }
     }
 }

@@ -2,6 +2,7 @@
 
 import Catalogue
 import Configurations
+import Timing
 
 /// Follows the catalogue and the configuration. One runs for all listeners of a backend.
 struct PushLoop: Sendable {
@@ -33,9 +34,9 @@ struct PushLoop: Sendable {
         }
     }
 
-    private func hand(out changes: ServiceChanges) {
+    private func hand(out changes: Changes<ServiceName>) {
         switch changes {
-        case .services(let services):
+        case .names(let services):
             let hasWatchers = connections.hasWatchers
             for service in services {
                 for connection in connections.subscribers(of: service) { connection.changed(.service(service)) }

@@ -2,6 +2,7 @@
 
 import Catalogue
 import Configurations
+import Frameworks
 
 enum NacosNames {
     static let publicNamespace = "public"
@@ -19,8 +20,11 @@ enum NacosNames {
         guard let name, !name.isEmpty else { throw .missing(parameter: "serviceName") }
         let (nameGroup, bareName) = split(name)
         let spokenGroup = nameGroup ?? group ?? ""
+        // SOFA's clients that were given no namespace say this one, where those of other registries say none: their services
+        // are in the one place where all worlds look (`com.alipay.sofa.rpc.registry.nacos.NacosRegistry`).
+        let isSOFA = namespace == SOFAInterface.root && SOFAInterface(nacosName: bareName) != nil
         let service = ServiceName(
-            namespace: catalogueNamespace(namespace),
+            namespace: isSOFA ? ServiceName.defaultNamespace : catalogueNamespace(namespace),
             group: spokenGroup.isEmpty ? ServiceName.defaultGroup : spokenGroup, name: bareName)
         try check(service.name, "serviceName", longest: longestName)
         try check(service.group, "groupName", longest: longestGroup)

@@ -1,6 +1,7 @@
 // The rows of the room's file: how znodes and sessions are written, and what tells damaged ones from good.
 
 import NIOCore
+import SQLite
 
 /// What one commit writes.
 struct Batch: Sendable {
@@ -79,8 +80,8 @@ struct NodeRow {
 
     /// Nil when the row is damaged.
     static func read(_ row: Statement, into access: inout AccessTable) -> (path: String, node: Node)? {
-        let path = row.bytes(1)
-        let list = row.bytes(3)
+        let path = Array(row.bytes(1))
+        let list = Array(row.bytes(3))
         var reader = JuteReader(ByteBuffer(bytes: list))
         guard let entries = try? reader.accessList(), let name = String(validating: path, as: UTF8.self) else { return nil }
         let node = Node(

@@ -2,6 +2,7 @@
 
 import Glibc
 import Objects
+import SQLite
 import Synchronization
 
 /// The durable state, open for writing by this process alone (the platform's lock on its directory sees to that).
@@ -10,6 +11,8 @@ final class StateFile: Sendable {
     static let applicationID: Int64 = 0x6D67_7A6B
     static let formatVersion: Int64 = 1
     static let name = "zookeeper.db"
+    /// What to do about a damaged file.
+    static let remedy = "restore a backup, or move its directory away to begin with an empty tree"
     /// The log is brought into the database when it has this many pages of 4 KiB.
     static let logPages = 4_096
 
@@ -76,15 +79,16 @@ final class StateFile: Sendable {
 
     private static func read(_ path: String) throws(Problem) -> StoredState {
         do throws(DatabaseFailure) {
-            let database = try Database(at: path, .reading(hasLog: access(path + "-wal", F_OK) == 0))
+            let database = try Database(
+                opening: path, .reading(hasLog: access(path + "-wal", F_OK) == 0), remedy: remedy)
             defer { database.close() }
             guard try database.number("PRAGMA application_id") == applicationID else {
-                throw DatabaseFailure(code: 0, problem: .damaged(path, "it is not a file of this program"))
+                throw DatabaseFailure(.damaged(path, "it is not a file of this program", remedy: remedy))
             }
             let version = try database.number("PRAGMA user_version")
             guard version <= formatVersion else {
                 let words = "\(path) has format \(version), and this program reads up to \(formatVersion): use the newer one"
-                throw DatabaseFailure(code: 0, problem: Problem(.invalid, words))
+                throw DatabaseFailure(Problem(.invalid, words))
             }
             try database.run("BEGIN")
             return try state(in: database, path)
@@ -94,16 +98,16 @@ final class StateFile: Sendable {
     }
 
     private static func state(in database: Database, _ path: String) throws(DatabaseFailure) -> StoredState {
-        func damage(_ words: String) -> DatabaseFailure { DatabaseFailure(code: 0, problem: .damaged(path, words)) }
+        func damage(_ words: String) -> DatabaseFailure { DatabaseFailure(.damaged(path, words, remedy: remedy)) }
         var state = StoredState()
-        let summary = try database.prepare("SELECT zxid, nodes, sessions, checksum FROM state")
+        let summary = try database.statement("SELECT zxid, nodes, sessions, checksum FROM state")
         defer { summary.finish() }
         guard try summary.step() else { return state }
         state.zxid = summary.number(0)
         guard RowSum.of(state.zxid, summary.number(1), summary.number(2), bytes: []) == summary.number(3) else {
             throw damage("its summary")
         }
-        let nodes = try database.prepare("SELECT * FROM node JOIN directory USING (id)")
+        let nodes = try database.statement("SELECT * FROM node JOIN directory USING (id)")
         defer { nodes.finish() }
         while try nodes.step() {
             guard let (name, read) = NodeRow.read(nodes, into: &state.access) else { throw damage("a znode") }
@@ -122,11 +126,11 @@ final class StateFile: Sendable {
             }
             state.nodes.values[parent].children.insert(Path.name(path))
         }
-        let sessions = try database.prepare("SELECT id, password, timeout, checksum FROM session")
+        let sessions = try database.statement("SELECT id, password, timeout, checksum FROM session")
         defer { sessions.finish() }
         while try sessions.step() {
             let session = Session(
-                id: sessions.number(0), password: sessions.bytes(1),
+                id: sessions.number(0), password: Array(sessions.bytes(1)),
                 timeoutMilliseconds: Int32(truncatingIfNeeded: sessions.number(2)))
             guard session.checksum == sessions.number(3) else { throw damage("a session") }
             state.sessions.append(session)
@@ -148,22 +152,22 @@ private struct Writer {
 
     init(_ path: String, isNew: Bool) throws(DatabaseFailure) {
         if isNew { try Self.create(path) }
-        database = try Database(at: path, .writing)
+        database = try Database(opening: path, .writing, remedy: StateFile.remedy)
         do throws(DatabaseFailure) {
             try database.run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
             try database.run("PRAGMA wal_autocheckpoint = \(StateFile.logPages)")
-            begin = try database.prepare("BEGIN IMMEDIATE")
-            commit = try database.prepare("COMMIT")
-            rollback = try database.prepare("ROLLBACK")
-            putNode = try database.prepare(NodeRow.upsert)
-            putDirectory = try database.prepare(
+            begin = try database.statement("BEGIN IMMEDIATE")
+            commit = try database.statement("COMMIT")
+            rollback = try database.statement("ROLLBACK")
+            putNode = try database.statement(NodeRow.upsert)
+            putDirectory = try database.statement(
                 "INSERT INTO directory VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE "
                     + "SET creations = ?2, pzxid = ?3, changed = ?4, checksum = ?5")
-            removeNode = try database.prepare("DELETE FROM node WHERE id = ?1")
-            removeDirectory = try database.prepare("DELETE FROM directory WHERE id = ?1")
-            putSession = try database.prepare("INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4)")
-            removeSession = try database.prepare("DELETE FROM session WHERE id = ?1")
-            putState = try database.prepare("INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4)")
+            removeNode = try database.statement("DELETE FROM node WHERE id = ?1")
+            removeDirectory = try database.statement("DELETE FROM directory WHERE id = ?1")
+            putSession = try database.statement("INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4)")
+            removeSession = try database.statement("DELETE FROM session WHERE id = ?1")
+            putState = try database.statement("INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4)")
         } catch {
             database.close()
             throw error
@@ -178,10 +182,10 @@ private struct Writer {
         let descriptor = Glibc.open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else {
             let words = "cannot make \(new): \(String(cString: strerror(errno)))"
-            throw DatabaseFailure(code: 0, problem: Problem(.forbidden, words))
+            throw DatabaseFailure(Problem(.forbidden, words))
         }
         Glibc.close(descriptor)
-        let database = try Database(at: new, .writing)
+        let database = try Database(opening: new, .writing, remedy: StateFile.remedy)
         do throws(DatabaseFailure) {
             try database.run(schema)
         } catch {
@@ -191,7 +195,7 @@ private struct Writer {
         database.close()
         guard rename(new, path) == 0 else {
             let words = "cannot rename \(new): \(String(cString: strerror(errno)))"
-            throw DatabaseFailure(code: 0, problem: Problem(.forbidden, words))
+            throw DatabaseFailure(Problem(.forbidden, words))
         }
     }
 

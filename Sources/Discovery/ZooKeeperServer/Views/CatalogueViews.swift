@@ -3,6 +3,7 @@
 import Catalogue
 import Frameworks
 import Logging
+import Timing
 
 /// Keeps the directories of instances and Dubbo's tables in step with the catalogue, both ways. Runs on the keeper's loop.
 final class CatalogueViews {
@@ -22,7 +23,24 @@ final class CatalogueViews {
 
     /// Everything that was stored is told to the catalogue, before it counts as complete.
     func begin(with tree: TreeMachine) {
-        for path in tree.nodes.keys.sorted() where ViewDirectory.mayShow(path) { look(at: path, in: tree) }
+        for path in tree.nodes.keys.sorted() where ViewDirectory.mayShow(path) {
+            if case .mapping(let interface, let namespace) = TablePath(path: path) {
+                adopt(interface, namespace, data: tree.nodes[path]?.data)
+            } else {
+                look(at: path, in: tree)
+            }
+        }
+    }
+
+    /// A row that was stored here counts beside what has been stored elsewhere.
+    private func adopt(_ interface: String, _ namespace: String, data: [UInt8]?) {
+        guard let data else { return }
+        do throws(CatalogueProblem) {
+            let text = String(decoding: data, as: UTF8.self)
+            try catalogue.adopt(InterfaceMapping(interface: interface, text: text, version: 0), in: namespace)
+        } catch {
+            logger.warning("a row of Dubbo's tables is not shown elsewhere: \(error)")
+        }
     }
 
     func changed(_ events: [TreeEvent], in keeper: Keeper) {
@@ -98,9 +116,9 @@ final class CatalogueViews {
     // MARK: Out: what others registered
 
     /// Brings the tree in line with what the catalogue says of these services.
-    func refresh(_ changes: ServiceChanges, in keeper: Keeper) {
+    func refresh(_ changes: Changes<ServiceName>, in keeper: Keeper) {
         switch changes {
-        case .services(let services):
+        case .names(let services):
             for service in services { refresh(service, in: keeper) }
         case .everything:
             let known = Set(catalogue.services()).union(rendered.keys)

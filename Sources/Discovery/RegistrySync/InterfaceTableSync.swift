@@ -34,7 +34,8 @@ enum MappingMerge {
 }
 
 /// Keeps the table of interfaces the same in the catalogue, where ZooKeeper's clients write it, and in configuration, where
-/// Nacos' do and where it is stored; and tells the catalogue of the documents that applications publish.
+/// Nacos' do, where it is stored, and where every replica of a platform sees it; and tells the catalogue of the documents that
+/// applications publish. What ZooKeeper's clients have written before a kill and this not yet, is among their znodes.
 struct InterfaceTableSync: Sendable {
     /// Changes of the table are gathered for so long.
     static let window: Duration = .milliseconds(100)
@@ -42,6 +43,25 @@ struct InterfaceTableSync: Sendable {
     let catalogue: ServiceCatalogue
     let configurations: any ConfigStore
     let logger: Logger
+
+    /// Puts what is stored into the catalogue, beside what has been written there already. Before it counts as complete.
+    func adopt() {
+        for item in configurations.items(namespace: nil) {
+            guard item.name.group == ServiceName.mappingGroup else {
+                publish(item.name)
+                continue
+            }
+            guard let text = item.text?.content else { continue }
+            let row = InterfaceMapping(interface: item.name.dataID, text: text, version: 0)
+            do throws(CatalogueProblem) {
+                try catalogue.adopt(row, in: item.name.namespace)
+            } catch {
+                logger.error(
+                    "a row of Dubbo's table of interfaces was not taken back",
+                    metadata: ["interface": "\(row.interface)", "error": "\(error)"])
+            }
+        }
+    }
 
     /// Follows both until cancelled.
     func run() async {
@@ -64,8 +84,12 @@ struct InterfaceTableSync: Sendable {
                 }
             }
             group.addTask {
+                enqueueTable(rows)
                 while let changes = await table.next() {
-                    guard case .services(let services) = changes else { continue }
+                    guard case .names(let services) = changes else {
+                        enqueueTable(rows)
+                        continue
+                    }
                     for service in services where service.mappedInterface != nil { rows.enqueue(service) }
                 }
             }
@@ -73,10 +97,20 @@ struct InterfaceTableSync: Sendable {
         }
     }
 
+    private func enqueueTable(_ rows: Reconciler<ServiceName>) {
+        for namespace in catalogue.mappingNamespaces() {
+            for row in catalogue.mappings(in: namespace) { rows.enqueue(.mapping(of: row.interface, in: namespace)) }
+        }
+    }
+
     private func follow(_ name: ConfigName, _ rows: Reconciler<ServiceName>) {
         if name.group == ServiceName.mappingGroup {
             return rows.enqueue(ServiceName.mapping(of: name.dataID, in: name.namespace))
         }
+        publish(name)
+    }
+
+    private func publish(_ name: ConfigName) {
         guard let content = configurations.item(name)?.text?.content else {
             return catalogue.unpublish(revision: name.group, of: name.dataID, in: name.namespace)
         }
