@@ -48,24 +48,33 @@ class Platform:
         self.log = self.directory / "platform.log"
         self.process = None
 
-    def start(self, *manifests):
+    def launch(self, *manifests):
+        """Starts it without waiting for anything."""
         command = [self.binary, "up", *map(str, manifests), "--state", str(self.state),
                    "--api-listen", API, "--nacos-listen", NACOS, "--eureka-listen", EUREKA, "--zookeeper-listen", ZOOKEEPER,
                    "--log-level", "info"]
         with open(self.log, "a") as log:
+            self.marked = log.tell()
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+
+    def start(self, *manifests):
+        self.launch(*manifests)
+        return self.wait_until_ready()
+
+    def wait_until_ready(self):
         def ready():
             assert self.process.poll() is None, f"mangrove ended:\n{self.log.read_text()[-4000:]}"
-            return "Mangrove is ready" in self.log.read_text()[self.marked:]
-        self.marked = getattr(self, "marked", 0)
+            return b"Mangrove is ready" in self.log.read_bytes()[self.marked:]
         until("ready", ready)
-        self.marked = len(self.log.read_text())
         return self
+
+    def serves_names(self):
+        """Whether this machine lets the platform have a DNS server."""
+        return "no pods run here" not in self.log.read_text()
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.marked = len(self.log.read_text())
 
     def stop(self):
         if self.process and self.process.poll() is None:

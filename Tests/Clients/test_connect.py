@@ -12,8 +12,10 @@ import urllib.parse
 import urllib.request
 
 import pytest
+from kazoo.client import KazooClient
 
-from conftest import until
+import test_nacos_stream as stream
+from conftest import NACOS, deployment, service, until
 
 GRACE, LEASE = 5, 3
 
@@ -22,6 +24,7 @@ class Replica:
     def __init__(self, platform, directory, number):
         self.platform, self.state = platform, pathlib.Path(directory) / f"replica-{number}"
         self.nacos, self.dns = f"127.0.0.1:{28848 + number}", 25353 + number
+        self.zookeeper, self.metrics = f"127.0.0.1:{22181 + number}", f"127.0.0.1:{28080 + number}"
         self.log = pathlib.Path(directory) / f"replica-{number}.log"
         self.process = None
 
@@ -29,7 +32,7 @@ class Replica:
         marked = len(self.log.read_text()) if self.log.exists() else 0
         command = [self.platform.binary, "connect", "--kubeconfig", str(self.platform.state / "kubeconfig"), "--state",
                    str(self.state), "--nacos-listen", self.nacos, "--eureka-listen", "off", "--dns-listen",
-                   f"127.0.0.1:{self.dns}", "--grace-seconds", str(GRACE), "--lease-seconds", str(LEASE), "--log-level", "info"]
+                   f"127.0.0.1:{self.dns}", "--zookeeper-listen", self.zookeeper, "--metrics-listen", self.metrics, "--grace-seconds", str(GRACE), "--lease-seconds", str(LEASE), "--log-level", "info"]
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         until("connected", lambda: self.process.poll() is not None or "is connected" in self.log.read_text()[marked:])
@@ -65,6 +68,15 @@ class Replica:
         hosts = json.loads(self.call("GET", "instance/list", serviceName=service))["hosts"]
         return sorted(each["ip"] for each in hosts if each["healthy"])
 
+    def web(self, path):
+        with urllib.request.urlopen(f"http://{self.metrics}/{path}", timeout=10) as answer:
+            return answer.read().decode()
+
+    def status(self):
+        done = subprocess.run([self.platform.binary, "status", "--state", str(self.state), "-o", "json"],
+                              capture_output=True, text=True)
+        return done.returncode, json.loads(done.stdout)
+
     def named(self, name):
         return subprocess.run(["dig", "@127.0.0.1", "-p", str(self.dns), "+short", name], capture_output=True, text=True).stdout.split()
 
@@ -87,8 +99,8 @@ def leader(platform):
     return platform.objects("lease", "mangrove", "-n", "mangrove-system")["spec"].get("holderIdentity")
 
 
-def slices(platform, service):
-    found = platform.objects("endpointslices", "-l", f"kubernetes.io/service-name={service}")["items"]
+def slices(platform, name):
+    found = platform.objects("endpointslices", "-l", f"kubernetes.io/service-name={name}")["items"]
     return {each["metadata"]["labels"].get("mangrove.dev/replica"): each for each in found}
 
 
@@ -138,6 +150,126 @@ def test_a_dead_replica_leaves_its_instances_the_grace(platform, replicas):
     # A stop gives the lease back, so the next one need not wait for its end.
     second.stop()
     until("the first leads", lambda: leader(platform) == first.name)
+
+
+def test_replicas_say_how_they_are(platform, replicas):
+    until("one leads and both know", lambda: [each.status()[1]["leading"] for each in replicas].count(True) == 1 and all(
+        each.status()[1]["replicas"] == sorted(other.name for other in replicas) for each in replicas))
+    for each in replicas:
+        code, said = each.status()
+        assert (code, said["replica"], said["ready"]) == (0, each.name, True)
+        assert said["places"]["nacos"].startswith(f"http://{each.nacos}/nacos")
+        assert each.web("livez") == each.web("readyz") == "ok"
+        metrics = each.web("metrics")
+        assert f"mangrove_replica_leading {int(said['leading'])}\n" in metrics and "mangrove_replicas_living 2\n" in metrics
+        for family in ("mangrove_catalogue_services", "mangrove_zookeeper_znode_count", "mangrove_dns_answers_total"):
+            assert f"# TYPE {family} " in metrics
+    replicas[0].kill()
+    assert replicas[0].status()[0] == 3
+
+
+def test_dubbo_rows_are_shared_while_running(platform, replicas):
+    """What one replica's ZooKeeper clients write is what the other's read, and what Nacos' clients find."""
+    clients = [KazooClient(each.zookeeper) for each in replicas]
+    path = "/dubbo/mapping/com.acme.Shared"
+    try:
+        for client in clients:
+            client.start()
+        clients[0].create(path, b"first", makepath=True)
+        until("the other has it", lambda: clients[1].exists(path) and clients[1].get(path)[0] == b"first")
+        _, stat = clients[1].get(path)
+        clients[1].set(path, b"first,second", version=stat.version)
+        until("and the way back", lambda: clients[0].get(path)[0] == b"first,second")
+        stored = until("it is stored once", lambda: [
+            each for each in platform.objects("configmaps")["items"]
+            if (each["metadata"].get("annotations") or {}).get("mangrove.dev/nacos-data-id") == "com.acme.Shared"])
+        assert [each["data"] for each in stored] == [{"com.acme.Shared": "first,second"}]
+        # A row that only just was acknowledged is there after a kill.
+        clients[0].set(path, b"first,second,third")
+        replicas[0].kill()
+        replicas[0].start()
+        until("it was kept", lambda: clients[1].get(path)[0] == b"first,second,third")
+    finally:
+        for client in clients:
+            client.stop()
+            client.close()
+    platform.kubectl("delete", "configmap", stored[0]["metadata"]["name"])
+
+
+def test_persistent_instances_are_taken_over(platform, replicas):
+    first, second = replicas
+    until("one leads", lambda: leader(platform) in (first.name, second.name))
+    place = dict(serviceName="lasting", port=8080, ephemeral="false")
+    znode = KazooClient(first.zookeeper)
+    znode.start()
+    try:
+        first.call("POST", "instance", ip="192.0.2.81", **place)
+        provider = urllib.parse.quote("dubbo://192.0.2.82:20880/com.acme.Lasting?dynamic=false&interface=com.acme.Lasting", safe="")
+        znode.create(f"/dubbo/com.acme.Lasting/providers/{provider}", b"", makepath=True)
+    finally:
+        znode.stop()
+        znode.close()
+    of_dubbo = "providers:com.acme.Lasting::"
+    until("the other shows them", lambda: second.seen("lasting") == ["192.0.2.81"] and second.seen(of_dubbo) == ["192.0.2.82"])
+    first.kill()
+    died = time.monotonic()
+    while time.monotonic() < died + GRACE + 3 * LEASE or any(
+            first.name in slices(platform, name) for name in ("lasting", "providers-com-acme-lasting")):
+        assert second.seen("lasting") == ["192.0.2.81"] and second.seen(of_dubbo) == ["192.0.2.82"]
+        assert time.monotonic() < died + 90, "the dead one's slices stay"
+        time.sleep(0.2)
+    # The cluster is a Mangrove itself, and shows what is kept in it too.
+    assert set(slices(platform, "lasting")) == {second.name, None}
+    # Whoever has them now can let them go, for all.
+    second.call("DELETE", "instance", ip="192.0.2.81", **place)
+    until("it is gone", lambda: not second.seen("lasting") and not slices(platform, "lasting"))
+    first.start()
+    assert first.seen("lasting") == []
+    assert first.seen(of_dubbo) == ["192.0.2.82"]
+
+
+def withdrawn(platform, pod):
+    """The replicas that have acknowledged that a pod leaves, and whether it may go, or is gone already."""
+    left = platform.objects("pods", "-n", pod["metadata"]["namespace"])["items"]
+    found = next((each for each in left if each["metadata"]["uid"] == pod["metadata"]["uid"]), None)
+    if found is None:
+        return None, True
+    marks = {key.rsplit("/", 1)[1] for key, value in (found["metadata"].get("annotations") or {}).items()
+             if key.startswith("withdrawn.mangrove.dev/") and value == pod["metadata"]["uid"]}
+    return marks, any(each["type"] == "mangrove.dev/Withdrawn" for each in found["status"].get("conditions", []))
+
+
+def test_a_pod_waits_for_the_consumers_of_every_replica(platform, replicas, namespace, pods):
+    platform.apply(deployment("leaving", namespace, ["sleep", "1000"], probe=False))
+    platform.apply(service("leaving", namespace))
+    platform.kubectl("rollout", "status", "deployment/leaving", "-n", namespace, "--timeout=60s")
+    pod = platform.objects("pods", "-n", namespace)["items"][0]
+    address = pod["status"]["podIP"]
+    for each in replicas:
+        until("it is shown", lambda: address in {host["ip"] for host in json.loads(each.call(
+            "GET", "instance/list", serviceName="leaving", namespaceId=namespace))["hosts"]})
+    # The cluster is a Mangrove itself and would release the pod: a consumer of its own that says nothing keeps it waiting.
+    consumers = [stream.Client(server=server) for server in (NACOS, replicas[0].nacos, replicas[1].nacos)]
+    try:
+        for consumer in consumers:
+            answer = consumer.when_set_up(
+                "SubscribeServiceRequest", serviceName="leaving", groupName="DEFAULT_GROUP", namespace=namespace, subscribe=True)
+            assert [each["ip"] for each in answer["serviceInfo"]["hosts"]] == [address]
+        platform.kubectl("scale", "deployment/leaving", "-n", namespace, "--replicas=0")
+        told = []
+        for consumer in consumers:
+            kind, body = consumer.receive()
+            assert kind == "NotifySubscriberRequest" and body["serviceInfo"]["hosts"] == []
+            told.append(body)
+        consumers[1].acknowledge(told[1])
+        until("one replica has said so", lambda: withdrawn(platform, pod)[0])
+        time.sleep(2)
+        assert withdrawn(platform, pod) == ({replicas[0].name}, False)
+        consumers[2].acknowledge(told[2])
+        until("all have, and it may go", lambda: withdrawn(platform, pod)[1], seconds=8)
+    finally:
+        for consumer in consumers:
+            consumer.close()
 
 
 def test_what_is_wrong_is_said(platform, tmp_path):

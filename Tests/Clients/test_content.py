@@ -76,6 +76,8 @@ def test_health_version_and_metrics(platform):
     assert platform.kubectl("get", "--raw", "/readyz?verbose").endswith("readyz check passed\n")
     assert "gitVersion" in platform.kubectl("get", "--raw", "/version")
     metrics = platform.kubectl("get", "--raw", "/metrics")
+    for family in ("mangrove_eureka_requests_total", "mangrove_zookeeper_znode_count", "mangrove_catalogue_services"):
+        assert f"# TYPE {family}" in metrics
     assert "apiserver_request_total{" in metrics and 'apiserver_storage_objects{resource="pods"}' in metrics
 
 

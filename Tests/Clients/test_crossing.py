@@ -1,11 +1,14 @@
 """A service said in one world is found in every other, also at addresses and in namespaces that Kubernetes does not have."""
 
 import json
+import urllib.error
 import urllib.parse
 import urllib.request
 
 import pytest
-from conftest import NACOS, until
+from kazoo.client import KazooClient
+
+from conftest import NACOS, ZOOKEEPER, until
 
 INSTANCE = f"http://{NACOS}/nacos/v1/ns/instance"
 
@@ -99,3 +102,32 @@ def test_a_service_declares_interfaces_and_hides(platform, namespace):
     until("the end of the Dubbo provider", lambda: not hosts("providers:com.acme.Declared:1.0.0:", namespace))
     assert addresses(platform, namespace, "hidden") == ["10.9.0.3"]
     ask("DELETE", INSTANCE, serviceName="hidden", ip="10.9.0.4", port=8080, namespaceId=namespace)
+
+
+def test_sofa_on_nacos_without_a_namespace_is_found_on_zookeeper():
+    """SOFA's clients say `sofa-rpc` then, and take ZooKeeper's root of that name."""
+    place = dict(serviceName="com.acme.Bolt:DEFAULT", ip="10.9.0.5", port=12200, namespaceId="sofa-rpc",
+                 clusterName="default-cluster")
+    words = {"interface": "com.acme.Bolt", "uniqueId": "", "protocol": "bolt", "version": "1.0", "appName": "bolts"}
+    assert ask("POST", INSTANCE, metadata=json.dumps(words), **place) == "ok"
+    zookeeper = KazooClient(ZOOKEEPER)
+    zookeeper.start()
+    try:
+        found = until("the provider", lambda: zookeeper.exists("/sofa-rpc/com.acme.Bolt/providers") and
+                      zookeeper.get_children("/sofa-rpc/com.acme.Bolt/providers"))
+        assert [urllib.parse.unquote(each).startswith("bolt://10.9.0.5:12200?") for each in found] == [True]
+        assert places("com.acme.Bolt:DEFAULT", "sofa-rpc") == places("com.acme.Bolt:DEFAULT", "public") == [("10.9.0.5", 12200)]
+        assert places("bolts", "public") == [("10.9.0.5", 12200)]
+    finally:
+        zookeeper.stop()
+        zookeeper.close()
+        ask("DELETE", INSTANCE, **place)
+
+
+def test_configuration_makes_its_namespace(platform, made):
+    """Nacos takes what is published in a namespace that nobody made."""
+    configs = f"http://{NACOS}/nacos/v1/cs/configs"
+    assert ask("POST", configs, dataId="a", group="G", tenant=made, content="1") == "true"
+    assert ask("GET", configs, dataId="a", group="G", tenant=made) == "1"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        ask("POST", configs, dataId="a", group="G", tenant="kube-of-mine", content="1")

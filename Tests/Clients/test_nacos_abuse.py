@@ -1,9 +1,8 @@
-"""Wrong input on the Nacos ports: each offender is answered or cut off, and nobody else notices."""
+"""Wrong input that only the Nacos ports know; what is wrong on every port is in test_hostile.py."""
 
 import os
 import random
 import socket
-import time
 import urllib.request
 
 import pytest
@@ -42,15 +41,11 @@ SETTINGS = PREFACE + frame(4, 0, 0, b"")
 
 
 @pytest.mark.parametrize("port,payload", [
-    (HTTP, b"\x00" * 4096), (HTTP, b"GET"), (HTTP, b"GET / HTTP/9.9\r\n\r\n"), (HTTP, RANDOM.randbytes(8192)),
-    (HTTP, b"POST /nacos/v1/cs/configs HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+    (HTTP, b"GET / HTTP/9.9\r\n\r\n"), (HTTP, b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"), (HTTP, PREFACE),
     (HTTP, b"POST /nacos/v1/cs/configs HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"),
-    (HTTP, b"POST /nacos/v1/cs/configs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n"),
-    (HTTP, b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n"), (HTTP, PREFACE),
-    (GRPC, b"\x00" * 4096), (GRPC, PREFACE[:10]), (GRPC, RANDOM.randbytes(8192)),
-    (GRPC, SETTINGS + frame(0, 0, 1, b"data before headers")), (GRPC, SETTINGS + b"\xff\xff\xff\x00\x00\x00\x00\x00\x01"),
-    (GRPC, SETTINGS + frame(1, 4, 1, RANDOM.randbytes(64))), (GRPC, SETTINGS + frame(99, 0, 0, b"?")),
-    (GRPC, SETTINGS + frame(8, 0, 0, b"\x00\x00\x00\x00")), (GRPC, SETTINGS + frame(6, 0, 0, b"short")),
+    (GRPC, SETTINGS + frame(0, 0, 1, b"data before headers")), (GRPC, SETTINGS + frame(1, 4, 1, RANDOM.randbytes(64))),
+    (GRPC, SETTINGS + frame(99, 0, 0, b"?")), (GRPC, SETTINGS + frame(8, 0, 0, b"\x00\x00\x00\x00")),
+    (GRPC, SETTINGS + frame(6, 0, 0, b"short")),
 ], ids=lambda each: str(each) if isinstance(each, int) else repr(each[:18]))
 def test_broken_bytes_hurt_only_their_sender(platform, port, payload):
     offend(port, payload)
@@ -61,18 +56,4 @@ def test_too_long_a_body_is_refused(platform):
     head = b"POST /nacos/v1/cs/configs HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"
     heard = offend(HTTP, head + b"a" * 9_000_000, patience=2)
     assert heard.split()[1] == b"413", heard[:100]
-    assert is_well()
-
-
-def test_slow_and_silent_senders_keep_nobody_waiting(platform):
-    idle = [socket.create_connection((HOST, port), timeout=10) for port in (HTTP, GRPC) for _ in range(200)]
-    try:
-        for connection in idle[::2]:
-            connection.sendall(b"G" if connection.getpeername()[1] == HTTP else PREFACE[:5])
-        began = time.monotonic()
-        while time.monotonic() - began < 1:
-            assert is_well()
-    finally:
-        for connection in idle:
-            connection.close()
     assert is_well()

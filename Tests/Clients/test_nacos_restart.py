@@ -5,18 +5,21 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import grpc
 import pytest
 from v2.nacos import (
     ConfigParam, ListInstanceParam, NacosConfigService, NacosException, NacosNamingService, RegisterInstanceParam,
     SubscribeServiceParam)
 
 import test_nacos_grpc as shared
+import test_nacos_stream as stream
 from conftest import ROOT, until
 
 API, NACOS = "127.0.0.1:17453", "127.0.0.1:17348"
@@ -74,6 +77,18 @@ def call(method, path, **parameters):
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def test_a_server_that_ends_asks_its_clients_to_come_again(small):
+    client = stream.Client(server=NACOS, abilityTable={})
+    assert client.next_push()[0] == "SetupAckRequest"
+    small.process.send_signal(signal.SIGINT)
+    kind, body = client.receive()
+    assert kind == "ConnectResetRequest" and body["connectionId"]
+    with pytest.raises((StopIteration, grpc.RpcError)):
+        client.receive()
+    small.process.wait(30)
+    small.start()
 
 
 def test_nothing_is_lost_when_it_is_killed(small):

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import time
 import urllib.request
 import uuid
 
@@ -18,8 +19,8 @@ PATIENCE = 20
 class Client:
     """A connection whose stream answers every push and hands it on."""
 
-    def __init__(self, **setup):
-        host, port = SERVER.split(":")
+    def __init__(self, server=None, **setup):
+        host, port = (server or SERVER).split(":")
         self.channel = grpc.insecure_channel(f"{host}:{int(port) + 1000}", options=[("grpc.use_local_subchannel_pool", 1)])
         coding = dict(request_serializer=Payload.SerializeToString, response_deserializer=Payload.FromString)
         self.unary = self.channel.unary_unary("/Request/request", **coding)
@@ -39,10 +40,26 @@ class Client:
         return answer
 
     def next_push(self):
+        kind, body = self.receive()
+        self.acknowledge(body)
+        return kind, body
+
+    def receive(self):
         push = next(self.pushes)
-        body = json.loads(push.body.value)
+        return push.metadata.type, json.loads(push.body.value)
+
+    def acknowledge(self, body):
         self.out.put(self.payload("Response", {"requestId": body["requestId"], "resultCode": 200}))
-        return push.metadata.type, body
+
+    def when_set_up(self, kind, **body):
+        """Asks until its stream is set up."""
+        for _ in range(100):
+            try:
+                return self.ask(kind, **body)
+            except AssertionError as refused:
+                assert "301" in str(refused)
+                time.sleep(0.02)
+        raise AssertionError("the stream was not set up")
 
     def close(self):
         self.out.put(None)
@@ -115,12 +132,7 @@ def test_a_change_of_a_listened_item_is_pushed(client):
 def test_a_client_without_abilities_is_not_sent_any(platform):
     client = Client()
     service = "plain-" + uuid.uuid4().hex[:8]
-    for _ in range(100):
-        try:
-            client.ask("SubscribeServiceRequest", serviceName=service, groupName="DEFAULT_GROUP", subscribe=True)
-            break
-        except AssertionError as refused:  # Until its stream is set up.
-            assert "301" in str(refused)
+    client.when_set_up("SubscribeServiceRequest", serviceName=service, groupName="DEFAULT_GROUP", subscribe=True)
     call("POST", f"/nacos/v1/ns/instance?serviceName={service}&ip=10.1.0.9&port=1")
     assert client.next_push()[0] == "NotifySubscriberRequest"
     client.close()
