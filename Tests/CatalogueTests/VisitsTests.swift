@@ -36,7 +36,7 @@ private let start = ContinuousClock.now
 
     @Test func patienceHasAFloorAndACeiling() {
         #expect(patience(0, 1, 2, 3) == 10)
-        #expect(patience(0, 0.1, 0.2, 0.3) == 10)
+        #expect(patience(0, 0.25, 0.5, 0.75) == 10)
         #expect(patience(0, 60, 120, 180) == 90)
     }
 

@@ -66,6 +66,30 @@ import Testing
         #expect(exported.flatMap(RawInstance.adopted(from:)).isEmpty)
     }
 
+    @Test func onlyWhatIsPersistentOutlivesItsReplica() {
+        func persistent(_ address: String, _ origin: Origin) -> Instance {
+            var instance = instance(address, origin: origin)
+            instance.lifetime = .persistent
+            return instance
+        }
+        var implied = persistent("10.0.0.4", .zookeeper)
+        implied.isImplied = true
+        let all = [
+            instance("10.0.0.1"), instance("10.0.0.2", origin: .zookeeper), persistent("10.0.0.3", .zookeeper), implied,
+            persistent("10.0.0.5", .nacos),
+        ]
+        let left = ExportMachine.plan(
+            name, instances: all, services: [service], slices: [], keepsService: true, replica: "gone"
+        ).actions.compactMap { action -> Object? in if case .createSlice(let slice) = action { slice } else { nil } }
+        #expect(left.count == 2)
+        let actions = Export(replica: "gone", service: name).clearing(left, services: [service])
+        let kept = actions.compactMap { action -> Object? in if case .updateSlice(let slice) = action { slice } else { nil } }
+        #expect(actions.count == 2 && kept.count == 1)
+        #expect(Set(kept.flatMap(RawInstance.all(in:))) == [persistent("10.0.0.3", .zookeeper), implied])
+        #expect(kept.allSatisfy { $0.labels["mangrove.dev/replica"] == "gone" })
+        #expect(Export(replica: "gone", service: name).clearing(kept, services: [service]).isEmpty, "it stays so")
+    }
+
     @Test func manyWordsGoIntoMoreSlicesThatChangeOneAtATime() {
         let long = String(repeating: "x", count: 10_000)
         let instances = (1...30).map { instance("10.0.1.\($0)", metadata: ["long": long]) }

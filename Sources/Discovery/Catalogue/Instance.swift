@@ -97,7 +97,7 @@ package struct Instance: Hashable, Sendable {
     }
 
     /// Nobody declared it here: it follows from a record of another service, and lives as long as that one.
-    package internal(set) var isImplied: Bool {
+    package var isImplied: Bool {
         get { storage.fields.isImplied }
         set { change { $0.isImplied = newValue } }
     }

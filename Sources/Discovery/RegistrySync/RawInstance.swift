@@ -53,13 +53,15 @@ enum RawInstance {
         else { return nil }
         var ports: [String: Int] = [:]
         for member in tree["ports"]?.object ?? JSONObject() { ports[member.key] = member.value.integer }
-        return Instance(
+        var instance = Instance(
             id: tree["id"]?.string ?? "", address: address, furtherAddresses: tree["addresses"]?.strings ?? [],
             port: port, ports: ports, protocolName: tree["protocol"]?.string ?? "",
             weight: tree["weight"]?.number ?? 1, isHealthy: tree["healthy"]?.bool ?? true,
             isEnabled: tree["enabled"]?.bool ?? true, cluster: tree["cluster"]?.string ?? "DEFAULT",
             metadata: tree["metadata"]?.stringMap ?? [:], words: tree["words"]?.string ?? "",
             lifetime: tree["persistent"]?.bool == true ? .persistent : .lease(adoptedLease(tree)), origin: origin)
+        instance.isImplied = tree["implied"]?.bool == true
+        return instance
     }
 
     /// Its writer has as long to come again as it would have had.

@@ -1,7 +1,6 @@
 // Which replica's exports are whose, and what becomes of those of a replica that is gone.
 
 import Catalogue
-import Client
 import Logging
 import Objects
 import Reconciling
@@ -38,36 +37,56 @@ struct ReplicaExports: Sendable {
         }
     }
 
-    /// Takes away what replicas that are gone have exported, as long as this one leads; persistent instances, whose writers
-    /// do not come again, become this one's first. Works until cancelled.
-    func clear(_ slices: Informer, _ client: KubernetesClient, _ catalogue: ServiceCatalogue, _ logger: Logger) async {
+    /// Takes away what replicas that are gone have exported, as long as this one leads. Persistent instances, whose writers do
+    /// not come again, stay in their slices, which are theirs again when the replica comes back; those of Nacos are kept in the
+    /// cluster, from where every replica shows and exports them (`ServiceStore`). Works until cancelled.
+    func clear(
+        _ catalogue: ServiceCatalogue, _ logger: Logger, slices: @Sendable () -> [Object],
+        services: @Sendable (ServiceName) -> [Object], perform: @Sendable (ExportAction) async throws -> Void
+    ) async {
         guard let membership else { return }
-        var takenOver: Set<String> = []
         while !Task.isCancelled {
             try? await Task.sleep(for: Self.lookInterval)
             guard membership.isLeading, catalogue.isComplete else { continue }
-            for slice in slices.list() {
-                guard let other = other(slice), other != Self.embedded, membership.isForgotten(other), !slice.isTerminating else { continue }
-                // Those of Nacos are kept in the cluster, from where every replica shows and exports them (`ServiceStore`).
-                let persistent = RawInstance.adopted(from: slice).filter { $0.lifetime == .persistent && $0.origin != .nacos }
-                do {
-                    // Their own slices are made by the time of the next look.
-                    if !persistent.isEmpty, takenOver.insert(slice.uid).inserted {
-                        for instance in persistent { try catalogue.register(instance, as: ServiceName(slice: slice)) }
-                        continue
+            var left: [Export: [Object]] = [:]
+            for slice in slices() where !slice.isTerminating {
+                guard let other = other(slice), other != Self.embedded, membership.isForgotten(other) else { continue }
+                left[Export(replica: other, service: ServiceName(slice: slice)), default: []].append(slice)
+            }
+            for (export, slices) in left {
+                for action in export.clearing(slices, services: services(export.service)) {
+                    do {
+                        try await perform(action)
+                        logger.info(
+                            "took away what a replica that is gone had exported",
+                            metadata: ["replica": "\(export.replica)", "service": "\(export.service)"])
+                    } catch let problem as Problem where problem.code == 404 || problem.code == 409 {
+                        // It is looked at again.
+                    } catch {
+                        logger.warning(
+                            "what a replica that is gone had exported cannot be taken away",
+                            metadata: ["service": "\(export.service)", "error": "\(error)"])
                     }
-                    try await client.delete(.endpointSlices, slice.key, uid: slice.uid)
-                    takenOver.remove(slice.uid)
-                    logger.info(
-                        "took away what a replica that is gone had exported",
-                        metadata: ["replica": "\(other)", "slice": "\(slice.key)"])
-                } catch let problem as Problem where problem.code == 404 || problem.code == 409 {
-                    takenOver.remove(slice.uid)
-                } catch {
-                    logger.warning(
-                        "what a replica that is gone had exported cannot be taken away",
-                        metadata: ["slice": "\(slice.key)", "error": "\(error)"])
                 }
+            }
+        }
+    }
+}
+
+/// What one replica exports of a service.
+struct Export: Hashable {
+    var replica: String
+    var service: ServiceName
+
+    /// The writes after which a replica's slices hold only what outlives it.
+    func clearing(_ slices: [Object], services: [Object]) -> [ExportAction] {
+        let kept = slices.flatMap(RawInstance.all(in:)).filter { $0.lifetime == .persistent && $0.origin != .nacos }
+        let plan = ExportMachine.plan(
+            service, instances: kept, services: services, slices: slices, keepsService: true, replica: replica)
+        return plan.actions.filter { action in
+            switch action {
+            case .createService, .deleteService: false
+            case .createSlice, .updateSlice, .deleteSlice: true
             }
         }
     }

@@ -38,8 +38,9 @@ package final class ServiceSync: Sendable {
     private let table: InterfaceTableSync
     private let replica: ReplicaExports
 
-    /// `configurations`, which somebody else runs, hold Dubbo's tables. `membership` says which of several replicas this is: each exports what its own clients declared, and shows its own
-    /// consumers what the others exported. Nil where there is only this one.
+    /// `configurations`, which somebody else runs, hold Dubbo's tables. `membership` says which of several replicas this is:
+    /// each exports what its own clients declared, and shows its own consumers what the others exported. Nil where there is
+    /// only this one.
     package init(
         client: KubernetesClient, catalogue: ServiceCatalogue, configurations: any ConfigStore,
         membership: Membership? = nil, logger: Logger
@@ -73,7 +74,11 @@ package final class ServiceSync: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.services.run() }
             group.addTask { await self.slices.run() }
-            group.addTask { await self.replica.clear(self.slices, self.client, self.catalogue, self.logger) }
+            group.addTask {
+                await self.replica.clear(
+                    self.catalogue, self.logger, slices: { self.slices.list() }, services: { self.standing(for: $0) },
+                    perform: { try await self.perform($0) })
+            }
             group.addTask {
                 // Only cancellation ends the wait for the informers.
                 guard (try? await self.services.waitUntilSynced()) != nil,
@@ -202,11 +207,8 @@ package final class ServiceSync: Sendable {
         let isOpen = NamespaceMaking.isOpen(name.namespace)
         let foreign = isOpen ? catalogue.snapshot(of: name).instances(foreignTo: .kubernetes) : []
         let instances = foreign.filter { !$0.lifetime.isElsewhere }
-        var standing = services.indexed(Self.catalogueIndex, name.description)
+        let standing = standing(for: name)
         let ownKey = ObjectKey(namespace: name.namespace, name: name.kubernetesName)
-        if let inTheWay = services.get(ownKey), !standing.contains(where: { $0.key == ownKey }) {
-            standing.append(inTheWay)
-        }
         let emptyFor = emptyDuration(name, isEmpty: instances.isEmpty)
         let plan = ExportMachine.plan(
             name, instances: instances, services: standing,
@@ -224,6 +226,16 @@ package final class ServiceSync: Sendable {
             return .done
         }
         return emptyFor < Self.emptyServiceRetention ? .again(after: Self.emptyServiceRetention - emptyFor) : .done
+    }
+
+    /// The Services that stand for a catalogue service, and the one in the way, if any.
+    private func standing(for name: ServiceName) -> [Object] {
+        var standing = services.indexed(Self.catalogueIndex, name.description)
+        let ownKey = ObjectKey(namespace: name.namespace, name: name.kubernetesName)
+        if let inTheWay = services.get(ownKey), !standing.contains(where: { $0.key == ownKey }) {
+            standing.append(inTheWay)
+        }
+        return standing
     }
 
     /// Whether another replica exports to a Service.

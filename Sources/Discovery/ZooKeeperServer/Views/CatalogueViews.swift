@@ -158,9 +158,11 @@ final class CatalogueViews {
 
     /// No client of ours has declared it here itself: what ZooKeeper's own clients imply is shown, what they wrote is there.
     private func isForeign(_ instance: Instance, _ snapshot: ServiceSnapshot) -> Bool {
-        if instance.origin == .zookeeper, !instance.isImplied { return false }
-        return !snapshot.records.contains {
-            $0.origin == .zookeeper && !$0.isImplied && $0.address == instance.address && $0.port == instance.port
+        func isOurs(_ record: Instance) -> Bool {
+            record.origin == .zookeeper && !record.isImplied && !record.lifetime.isElsewhere
+        }
+        return !isOurs(instance) && !snapshot.records.contains {
+            isOurs($0) && $0.address == instance.address && $0.port == instance.port
         }
     }
 
