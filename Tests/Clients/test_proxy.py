@@ -32,6 +32,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for number in range(3):
                 self.wfile.write(b"2\r\n%d\n\r\n" % number); self.wfile.flush(); time.sleep(0.3)
             return self.wfile.write(b"0\r\n\r\n")
+        if self.path == "/page":
+            page = b'<a href="/there">/there</a> <img src=x.png> <a href="http://elsewhere/there">'
+            self.send_response(200); self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(page))); self.end_headers()
+            return self.wfile.write(page)
         if self.path == "/moved":
             self.send_response(302); self.send_header("Location", "/there"); self.send_header("Content-Length", "0")
             return self.end_headers()
@@ -41,16 +46,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD": self.wfile.write(said)
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = answer
     def log_message(self, *words): pass
+import ssl, threading
+secure = http.server.ThreadingHTTPServer(("", 8443), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/pair/tls.crt", "/pair/tls.key")
+secure.socket = context.wrap_socket(secure.socket, server_side=True)
+threading.Thread(target=secure.serve_forever).start()
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
 
 
 @pytest.fixture
-def web(platform, pods, namespace):
+def web(platform, pods, namespace, tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=web", "-keyout",
+                    str(tmp_path / "tls.key"), "-out", str(tmp_path / "tls.crt")], check=True, capture_output=True)
+    platform.kubectl("create", "secret", "tls", "pair", "-n", namespace, f"--cert={tmp_path}/tls.crt", f"--key={tmp_path}/tls.key")
     platform.apply(json.dumps({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": namespace, "labels": {"app": "web"}},
-        "spec": {"terminationGracePeriodSeconds": 1, "containers": [{
-            "name": "main", "image": "host", "command": [sys.executable, "-u", "-c", SERVER],
+        "spec": {"terminationGracePeriodSeconds": 1, "volumes": [{"name": "pair", "secret": {"secretName": "pair"}}], "containers": [{
+            "name": "main", "volumeMounts": [{"name": "pair", "mountPath": "/pair"}], "image": "host", "command": [sys.executable, "-u", "-c", SERVER],
             "ports": [{"name": "http", "containerPort": 8080}],
             "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1}}]}}))
     platform.apply(service("web", namespace))
@@ -116,15 +130,18 @@ def test_streams_redirects_and_upgrades(platform, web):
         bare = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code} %{redirect_url}",
                                f"http://127.0.0.1:{port}{base}"], capture_output=True, text=True).stdout
         assert bare == f"301 http://127.0.0.1:{port}{base}/"
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
-            link.sendall(f"GET {base}/echo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n".encode())
-            stream = link.makefile("rb")
-            assert b"101" in stream.readline()
-            while stream.readline().strip():
-                pass
-            for word in (b"one\n", b"two\n"):
-                link.sendall(word)
-                assert stream.readline() == word.upper()
+        shown = urllib.request.urlopen(f"http://127.0.0.1:{port}{base}/page").read().decode()
+        assert shown == f'<a href="{base}/there">/there</a> <img src=x.png> <a href="http://elsewhere/there">'
+        for way in (base, base.replace("pods/web", "pods/https:web:8443")):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as link:
+                link.sendall(f"GET {way}/echo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n".encode())
+                stream = link.makefile("rb")
+                assert b"101" in stream.readline()
+                while stream.readline().strip():
+                    pass
+                for word in (b"one\n", b"two\n"):
+                    link.sendall(word)
+                    assert stream.readline() == word.upper()
     finally:
         proxy.terminate()
         proxy.wait()

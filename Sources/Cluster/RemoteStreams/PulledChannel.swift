@@ -122,14 +122,18 @@ package struct PulledChannel: RemoteConnection {
         return PulledChannel(channel: channel, inbound: inbound)
     }
 
-    /// A fresh connection to a TCP port.
-    package static func connect(host: String, port: Int, timeout: TimeAmount) async throws -> PulledChannel {
+    /// A fresh connection to a TCP port. `prepare` may put handlers of bytes, such as TLS, into its pipeline.
+    package static func connect(
+        host: String, port: Int, timeout: TimeAmount, prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
+    ) async throws -> PulledChannel {
         let inbound = Inbound<ByteBuffer>()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(timeout)
             .channelOption(.autoRead, value: false)
             .channelOption(.allowRemoteHalfClosure, value: true)
-            .channelInitializer { channel in added(inbound, to: channel) }
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try prepare(channel) }.flatMap { added(inbound, to: channel) }
+            }
             .connect(host: host, port: port).get()
         return PulledChannel(channel: channel, inbound: inbound)
     }

@@ -4,6 +4,7 @@ import AsyncHTTPClient
 import Formats
 import HTTPTypes
 import NIO
+import NIOSSL
 import Objects
 import RemoteStreams
 
@@ -37,6 +38,10 @@ struct ProxiedRequest: Sendable {
             if Self.dropped.contains(name) || name.hasPrefix("impersonate-") || name.hasPrefix("x-remote-") { continue }
             fields.append((field.name.rawName, field.value))
         }
+        // Links are rewritten in plain pages only.
+        if request.headerFields[values: .accept].contains(where: { $0.contains("text/html") }) {
+            fields.removeAll { $0.name.lowercased() == "accept-encoding" }
+        }
         fields.append(("X-Forwarded-Host", request.authority ?? ""))
         fields.append(("X-Forwarded-Proto", "https"))
         fields.append(("X-Forwarded-Uri", String(parts[0])))
@@ -51,8 +56,9 @@ struct ProxiedRequest: Sendable {
         return Array((text + "Connection: Upgrade\r\nUpgrade: \(upgrade ?? "")\r\n\r\n").utf8)
     }
 
-    /// Where a redirect of the program leads for the client: below the proxy, if it stays with the program.
+    /// Where a redirect or link of the program leads for the client: below the proxy, if it stays with the program.
     func location(_ text: String) -> String {
+        if text.hasPrefix(prefix + "/") { return text }
         for scheme in ["http", "https"] where text.hasPrefix("\(scheme)://\(target.authority)/") {
             return prefix + text.dropFirst("\(scheme)://\(target.authority)".count)
         }
@@ -92,20 +98,42 @@ enum ProxyClient {
         } catch {
             throw unreachable(request.target, error)
         }
+        let isPage = request.method == .get && isPlainPage(incoming)
         var response = HTTPResponse(status: .init(code: Int(incoming.status.code)))
         for (name, value) in incoming.headers where !answerDropped.contains(name.lowercased()) {
-            guard let name = HTTPField.Name(name) else { continue }
+            guard let name = HTTPField.Name(name), !isPage || name != .contentLength else { continue }
             let isLocation = name == .location
             response.headerFields.append(HTTPField(name: name, value: isLocation ? request.location(value) : value))
         }
-        return APIAnswer(response: response, body: .stream(ProxiedBody(incoming.body)))
+        return APIAnswer(response: response, body: .stream(ProxiedBody(incoming.body, isPage ? LinkRewriter { request.location($0) } : nil)))
     }
 
-    /// A plain connection.
+    /// Whether a body is HTML as people write it.
+    private static func isPlainPage(_ answer: HTTPClientResponse) -> Bool {
+        let type = answer.headers.first(name: "Content-Type")?.lowercased() ?? ""
+        let coding = answer.headers.first(name: "Content-Encoding")?.lowercased() ?? "identity"
+        return type.hasPrefix("text/html") && coding == "identity"
+    }
+
+    /// As `http`: a certificate says nothing here.
+    private static let security: NIOSSLContext? = {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.certificateVerification = .none
+        configuration.applicationProtocols = ["http/1.1"]
+        return try? NIOSSLContext(configuration: configuration)
+    }()
+
+    /// A connection of one's own, over TLS where the target wants that.
     static func connect(to target: ProxyTarget) async throws(Problem) -> any RemoteConnection {
         do {
             return try await PulledChannel.connect(
-                host: target.host, port: target.port, timeout: .seconds(connectSeconds))
+                host: target.host, port: target.port, timeout: .seconds(connectSeconds)
+            ) { channel in
+                guard target.isSecure else { return }
+                guard let context = Self.security else { throw ChannelError.operationUnsupported }
+                let handler = try NIOSSLClientHandler(context: context, serverHostname: nil)
+                try channel.pipeline.syncOperations.addHandler(handler)
+            }
         } catch {
             throw unreachable(target, error)
         }
@@ -125,13 +153,25 @@ enum ProxyClient {
 /// A body as it arrives.
 private actor ProxiedBody: APIChunks {
     private var iterator: HTTPClientResponse.Body.AsyncIterator
+    private var rewriter: LinkRewriter?
 
-    init(_ body: HTTPClientResponse.Body) { iterator = body.makeAsyncIterator() }
+    init(_ body: HTTPClientResponse.Body, _ rewriter: LinkRewriter?) {
+        iterator = body.makeAsyncIterator()
+        self.rewriter = rewriter
+    }
 
     func next() async throws -> [UInt8]? {
-        var iterator = iterator
-        let chunk = try await iterator.next(isolation: self)
-        self.iterator = iterator
-        return chunk.map { Array($0.readableBytesView) }
+        while true {
+            var iterator = iterator
+            let chunk = try await iterator.next(isolation: self)
+            self.iterator = iterator
+            guard rewriter != nil else { return chunk.map { Array($0.readableBytesView) } }
+            guard let chunk else {
+                let rest = rewriter?.ended() ?? []
+                return rest.isEmpty ? nil : rest
+            }
+            // A piece may be held back as a whole; an empty one would be the end.
+            if let passed = rewriter?.received(Array(chunk.readableBytesView)), !passed.isEmpty { return passed }
+        }
     }
 }

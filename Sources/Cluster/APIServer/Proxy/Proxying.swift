@@ -44,7 +44,6 @@ extension KubernetesAPI {
 
     /// Connects both sides and lets them speak as they like.
     private func tunnel(_ request: ProxiedRequest) async throws -> APIAnswer {
-        if request.target.isSecure { throw Problem(.notImplemented, "upgrades are not handed on over TLS by this server yet") }
         let connection = try await ProxyClient.connect(to: request.target)
         var answer = APIAnswer.problem(.badRequest("Upgrade request required"))
         answer.tunnel = { link in
