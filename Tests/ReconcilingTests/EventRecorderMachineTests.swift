@@ -39,6 +39,32 @@ import Testing
         if machine.next() != nil { Issue.record("nothing was left to write") }
     }
 
+    @Test func manySimilarNoticesShareAnEvent() throws {
+        var machine = EventRecorderMachine(component: "kubelet", host: "")
+        var created: [Object] = []
+        var patched: [(ObjectKey, JSON)] = []
+        func tell(_ message: String, at second: Int64) {
+            machine.recorded(notice(message, at: second))
+            switch machine.next() {
+            case .create(let event): created.append(event)
+            case .patch(let key, let patch): patched.append((key, patch))
+            case nil: Issue.record("nothing was written")
+            }
+        }
+        for number in 0..<20 { tell("cannot make web-\(number)", at: 100 + Int64(number)) }
+        #expect(created.count == 10 && patched.count == 10)
+        #expect(created.last?["message"] == "(combined from similar events): cannot make web-9")
+        #expect(patched.last?.0 == created.last?.key)
+        #expect(patched.last?.1 == [
+            "count": 11, "lastTimestamp": "1970-01-01T00:01:59Z", "message": "(combined from similar events): cannot make web-19",
+        ])
+        // One of the first still counts its own, and after a while without any they have Events of their own again.
+        tell("cannot make web-3", at: 130)
+        #expect(patched.last?.0 == created[3].key && patched.last?.1["message"] == nil)
+        tell("cannot make web-77", at: 131 + EventRecorderMachine.similarSeconds)
+        #expect(created.count == 11 && created.last?["message"] == "cannot make web-77")
+    }
+
     @Test func aVanishedEventIsMadeAnew() {
         var machine = EventRecorderMachine(component: "kubelet", host: "")
         machine.recorded(notice("failing", at: 100))

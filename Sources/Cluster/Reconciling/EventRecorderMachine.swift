@@ -18,7 +18,9 @@ struct Notice: Sendable {
     var time: Timestamp
 }
 
-/// Notices in, writes out. A notice that equals an earlier one counts that Event up instead of making another.
+/// Notices in, writes out. A notice that equals an earlier one counts that Event up instead of making another; where one thing has
+/// many different messages for one reason, those beyond `similarLimit` share an Event that shows the newest of them (upstream:
+/// client-go's EventAggregator, in its words).
 struct EventRecorderMachine: Sendable {
     enum Action: Sendable {
         case create(Object)
@@ -29,12 +31,23 @@ struct EventRecorderMachine: Sendable {
     static let waitingLimit = 1000
     /// Events that are remembered for counting up; the oldest half is forgotten when it is reached.
     static let knownLimit = 4096
+    /// Different messages about one thing that have Events of their own, one fewer than this.
+    static let similarLimit = 10
+    /// After so long without one they are counted anew.
+    static let similarSeconds: Int64 = 600
+    static let combinedPrefix = "(combined from similar events): "
 
     private struct Identity: Hashable {
         var about: JSON
         var kind: EventKind
         var reason: String
-        var message: String
+        /// Nil for the Event that similar ones share.
+        var message: String?
+    }
+
+    private struct Similar {
+        var messages: Set<String> = []
+        var last: Int64
     }
 
     private struct Known {
@@ -48,6 +61,8 @@ struct EventRecorderMachine: Sendable {
     private let host: String
     private var waiting: [Notice] = []
     private var known: [Identity: Known] = [:]
+    /// By identities without a message.
+    private var similar: [Identity: Similar] = [:]
     private var serial = 0
     private(set) var dropped = 0
 
@@ -67,16 +82,18 @@ struct EventRecorderMachine: Sendable {
     /// The next write; nil when there is none.
     mutating func next() -> Action? {
         if waiting.isEmpty { return nil }
-        let notice = waiting.removeFirst()
-        let identity = Identity(about: notice.about, kind: notice.kind, reason: notice.reason, message: notice.message)
+        var notice = waiting.removeFirst()
+        var identity = Identity(about: notice.about, kind: notice.kind, reason: notice.reason, message: nil)
+        let isCombined = isOneOfMany(notice, identity)
+        if isCombined { notice.message = Self.combinedPrefix + notice.message } else { identity.message = notice.message }
         serial += 1
         if var event = known[identity] {
             event.count += 1
             event.lastUse = serial
             known[identity] = event
-            return .patch(event.key, [
-                "count": JSON(event.count), "lastTimestamp": .string(notice.time.rfc3339),
-            ])
+            var patch: JSON = ["count": JSON(event.count), "lastTimestamp": .string(notice.time.rfc3339)]
+            if isCombined { patch["message"] = .string(notice.message) }
+            return .patch(event.key, patch)
         }
         forgetIfFull()
         let key = ObjectKey(namespace: notice.namespace, name: name(notice))
@@ -87,6 +104,21 @@ struct EventRecorderMachine: Sendable {
     /// The event that was to be counted up is gone; the next equal notice makes a new one.
     mutating func vanished(_ key: ObjectKey) {
         for (identity, event) in known where event.key == key { known[identity] = nil }
+    }
+
+    /// Whether so many different messages came lately that this one is no Event of its own any more.
+    private mutating func isOneOfMany(_ notice: Notice, _ group: Identity) -> Bool {
+        let now = notice.time.secondsSinceEpoch
+        if similar.count >= Self.knownLimit { similar = similar.filter { now - $0.value.last <= Self.similarSeconds } }
+        if similar.count >= Self.knownLimit { similar = [:] }
+        var found = similar[group] ?? Similar(last: now)
+        if now - found.last > Self.similarSeconds { found.messages = [] }
+        found.last = now
+        found.messages.insert(notice.message)
+        let isMany = found.messages.count >= Self.similarLimit
+        if isMany { found.messages.remove(notice.message) }
+        similar[group] = found
+        return isMany
     }
 
     private mutating func forgetIfFull() {
