@@ -6,6 +6,16 @@ import Testing
 @testable import NodeAgent
 
 @Suite struct UsageMachineTests {
+    @Test func aNodeRunsShortOfProcesses() {
+        func isShort(_ there: Int, _ limits: [String]) -> Bool {
+            NodeDescription.isShort(ofProcesses: "0.20 0.18 0.12 1/\(there) 11206", limits: limits)
+        }
+        #expect(!isShort(900, ["1000", "4000"]))
+        #expect(isShort(960, ["1000", "4000"]) && isShort(3990, ["4194304", "4000"]))
+        #expect(!isShort(960, ["", "unknown"]), "who cannot tell does not complain")
+        #expect(!NodeDescription.isShort(ofProcesses: "", limits: ["1"]))
+    }
+
     private func web(_ id: String = "c1", cpuSeconds: UInt64, memory: UInt64 = 1 << 20) -> UsageMachine.Container {
         UsageMachine.Container(
             id: id, pod: ObjectKey(namespace: "shop", name: "web"), name: "main",

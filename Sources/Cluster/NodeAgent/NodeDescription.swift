@@ -19,6 +19,8 @@ struct NodeDescription: Sendable, Hashable {
     static let leastFreeMemoryBytes: Int64 = 100 << 20
     /// A smaller part of free disk than this is pressure (`nodefs.available`).
     static let leastFreeDiskPercent = 10
+    /// A smaller part of free process numbers than this is pressure (`pid.available`).
+    static let leastFreeProcessesPercent = 5
 
     let configuration: NodeIdentity
     let processors: Int
@@ -26,6 +28,7 @@ struct NodeDescription: Sendable, Hashable {
     let diskBytes: Int64
     let isShortOfMemory: Bool
     let isShortOfDisk: Bool
+    let isShortOfProcesses: Bool
     let osImage: String
     let kernelVersion: String
     let machineID: String
@@ -51,6 +54,9 @@ struct NodeDescription: Sendable, Hashable {
         let hasDisk = statvfs(configuration.directory, &disk) == 0 && disk.f_blocks > 0
         diskBytes = hasDisk ? Int64(clamping: UInt64(disk.f_blocks) * UInt64(disk.f_frsize)) : 0
         isShortOfDisk = hasDisk && disk.f_bavail * 100 / disk.f_blocks < Self.leastFreeDiskPercent
+        isShortOfProcesses = Self.isShort(
+            ofProcesses: Self.line("/proc/loadavg"),
+            limits: ["pid_max", "threads-max"].map { Self.line("/proc/sys/kernel/\($0)") })
         osImage = Self.fields(of: Files.text("/etc/os-release") ?? "", separator: "=")["PRETTY_NAME"] ?? "Linux"
         kernelVersion = Self.line("/proc/sys/kernel/osrelease")
         machineID = Self.line("/etc/machine-id")
@@ -111,6 +117,11 @@ struct NodeDescription: Sendable, Hashable {
                 "DiskPressure", isShortOfDisk, isShortOfDisk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
                 "kubelet has \(isShortOfDisk ? "" : "no ")disk pressure"
             ),
+            (
+                "PIDPressure", isShortOfProcesses,
+                isShortOfProcesses ? "KubeletHasInsufficientPID" : "KubeletHasSufficientPID",
+                "kubelet has \(isShortOfProcesses ? "in" : "")sufficient PID available"
+            ),
             ("Ready", true, "KubeletReady", "kubelet is posting ready status"),
         ]
         return facts.map { fact in
@@ -126,6 +137,15 @@ struct NodeDescription: Sendable, Hashable {
     }
 
     // MARK: Reading
+
+    /// `loadavg` is `0.20 0.18 0.12 1/80 11206`: the fourth says how many threads run of how many there are (proc_loadavg(5)).
+    static func isShort(ofProcesses loadavg: String, limits: [String]) -> Bool {
+        let words = loadavg.split(separator: " ")
+        guard words.count > 3, let there = words[3].split(separator: "/").last.flatMap({ Int($0) }),
+            let most = limits.compactMap({ Int($0) }).min(), most > 0
+        else { return false }
+        return (most - there) * 100 / most < leastFreeProcessesPercent
+    }
 
     private static func line(_ path: String) -> String {
         String((Files.text(path) ?? "").prefix { $0 != "\n" })

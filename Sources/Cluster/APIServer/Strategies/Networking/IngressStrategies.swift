@@ -9,6 +9,8 @@ struct IngressStrategy: Strategy {
     var hasStatus: Bool { true }
     var hasGeneration: Bool { true }
 
+    func prepareForCreate(_ object: inout Object) { object.status = ["loadBalancer": [:]] }
+
     func creationFaults(in object: Object) -> [FieldFault] {
         Findings.of(object) { root, findings in
             let given = root["metadata"]["annotations"][Self.classAnnotation]
