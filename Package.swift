@@ -34,15 +34,16 @@ let rooms: [Target] = [
          parts: .asyncHTTPClient, .grpc, .grpcNIO, .nio, .log),
 
     room("Frameworks", in: "Discovery", uses: "Formats"),
+    room("HTTPServing", in: "Discovery", uses: "Formats", parts: .nio, .nioHTTP1),
     room("Catalogue", in: "Discovery", uses: "Formats", "Timing", "Frameworks"),
     room("Configurations", in: "Discovery", uses: "Formats", "Objects", "Timing", "Client", "Reconciling",
          parts: .crypto, .log),
     room("NacosServer", in: "Discovery",
          uses: "Formats", "Objects", "Timing", "Compression", "Client", "Reconciling", "Frameworks", "Catalogue",
-         "Configurations",
-         parts: .hummingbird, .httpTypes, .nio, .grpc, .grpcNIO, .crypto, .log),
+         "Configurations", "HTTPServing",
+         parts: .nio, .nioHTTP1, .grpc, .grpcNIO, .crypto, .log),
     room("EurekaServer", in: "Discovery", uses: "Formats", "Timing", "Compression", "Frameworks", "Catalogue",
-         parts: .hummingbird, .hummingbirdCore, .httpTypes, .nio, .log),
+         "HTTPServing", parts: .log),
     room("DNSServer", in: "Discovery", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .nio, .log),
     room("ZooKeeperServer", in: "Discovery", uses: "Formats", "Objects", "Timing", "SQLite", "Frameworks",
          "Catalogue", parts: .nio, .crypto, .log),
@@ -56,8 +57,9 @@ let rooms: [Target] = [
     room("Platform",
          uses: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "APIServer", "Client", "Reconciling",
          "Controllers", "Scheduling", "RemoteStreams", "ContainerRuntimes", "PodNetwork", "NodeAgent", "Catalogue",
-         "Configurations", "NacosServer", "EurekaServer", "ZooKeeperServer", "DNSServer", "RegistrySync", "Rollouts",
-         parts: .crypto, .httpTypes, .hummingbird, .nio, .unixSignals, .log),
+         "Configurations", "HTTPServing", "NacosServer", "EurekaServer", "ZooKeeperServer", "DNSServer", "RegistrySync",
+         "Rollouts",
+         parts: .crypto, .httpTypes, .nio, .unixSignals, .log),
     room("Commands", uses: "Formats", "Objects", "Access", "Client", "ContainerRuntimes", "PodNetwork", "Platform",
          parts: .argumentParser, .nio, .log),
     .target(name: "CLinux", path: "Sources/Cluster/CLinux", exclude: ["README.md"]),
@@ -81,9 +83,10 @@ let tests: [Target] = [
     suite("NodeAgent", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
           "NodeAgent", parts: .httpTypes, .nio, .log),
     suite("Catalogue", of: "Formats", "Timing", "Frameworks", "Catalogue"),
+    suite("HTTPServing", of: "Formats", "HTTPServing", parts: .nio, .nioHTTP1),
     suite("NacosServer", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Frameworks", "Catalogue",
-          "Configurations", "NacosServer", "RegistrySync", parts: .httpTypes, .nio, .grpc, .log),
-    suite("EurekaServer", of: "Formats", "Frameworks", "Catalogue", "EurekaServer"),
+          "Configurations", "HTTPServing", "NacosServer", "RegistrySync", parts: .nio, .nioHTTP1, .grpc, .log),
+    suite("EurekaServer", of: "Formats", "Frameworks", "Catalogue", "HTTPServing", "EurekaServer"),
     suite("ZooKeeperServer", of: "Formats", "Objects", "Frameworks", "Catalogue", "ZooKeeperServer", parts: .nio, .log),
     suite("DNSServer", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "DNSServer", parts: .nio, .log),
     suite("RegistrySync", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Frameworks", "Catalogue",
@@ -155,13 +158,12 @@ struct Part {
     static var grpc: Part { Part("GRPCCore", "grpc-swift-2") }
     static var grpcNIO: Part { Part("GRPCNIOTransportHTTP2Posix", "grpc-swift-nio-transport") }
     static var httpTypes: Part { Part("HTTPTypes", "swift-http-types") }
-    static var hummingbird: Part { Part("Hummingbird", "hummingbird") }
     static var hummingbirdCore: Part { Part("HummingbirdCore", "hummingbird") }
     static var hummingbirdHTTP2: Part { Part("HummingbirdHTTP2", "hummingbird") }
-    static var hummingbirdTLS: Part { Part("HummingbirdTLS", "hummingbird") }
     static var unixSignals: Part { Part("UnixSignals", "swift-service-lifecycle") }
     static var log: Part { Part("Logging", "swift-log") }
     static var nio: Part { Part("NIO", "swift-nio") }
+    static var nioHTTP1: Part { Part("NIOHTTP1", "swift-nio") }
     static var nioWebSocket: Part { Part("NIOWebSocket", "swift-nio") }
     static var nioSSL: Part { Part("NIOSSL", "swift-nio-ssl") }
     /// Only the C library: its Swift layer would bring Foundation and its `Data` into every blob.

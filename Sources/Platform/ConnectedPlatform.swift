@@ -109,7 +109,7 @@ package struct ConnectedPlatform: Sendable {
         }
         let ready = Gate()
         if let metrics {
-            let listener = MetricsListener(address: metrics, metrics: counted, ready: ready, logger: logger)
+            let listener = MetricsListener(address: metrics, metrics: counted, ready: ready)
             services.add(listening: "metrics server") { bound in try await listener.run(listening: bound) }
             services.add(place: "metrics", "http://\(metrics)/metrics")
         }

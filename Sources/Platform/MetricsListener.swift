@@ -1,9 +1,8 @@
 // `/metrics`, `/livez` and `/readyz` of a platform that has no API server to serve them.
 
+import Catalogue
 import Formats
-import HTTPTypes
-import Hummingbird
-import Logging
+import HTTPServing
 import Objects
 import Timing
 
@@ -13,32 +12,38 @@ struct MetricsListener: Sendable {
     let metrics: MetricsRelay
     /// Opened once the platform is ready.
     let ready: Gate
-    let logger: Logger
+
+    private static let limits = ServingLimits(bodyBytes: 1 << 10, headBytes: 16 << 10)
 
     /// Serves until cancelled; opens the gate once it listens.
     func run(listening: Gate) async throws {
-        let router = Router()
-        router.get("metrics") { [metrics] _, _ in
-            var text = MetricsText()
-            metrics.write(to: &text)
-            return Self.answer(.ok, text.text, type: MetricsText.contentType)
-        }
-        router.get("livez") { _, _ in Self.answer(.ok, "ok") }
-        router.get("readyz") { [ready] _, _ in
-            ready.isOpen ? Self.answer(.ok, "ok") : Self.answer(.serviceUnavailable, "not connected yet")
-        }
-        let application = Application(
-            router: router,
-            configuration: .init(address: .hostname(address.host, port: address.port), reuseAddress: true),
-            onServerRunning: { _ in listening.open() }, logger: logger)
+        let listener = HTTPListener(
+            host: address.host, port: address.port, limits: Self.limits,
+            secondsSinceEpoch: { Int64(WallClock.milliseconds() / 1_000) }
+        ) { request in answer(request) }
         do {
-            try await application.run()
+            try await listener.run { listening.open() }
         } catch {
             throw Problem(.serviceUnavailable, "the metrics cannot be served on \(address): \(error)")
         }
     }
 
-    private static func answer(_ status: HTTPResponse.Status, _ text: String, type: String = "text/plain") -> Response {
-        Response(status: status, headers: [.contentType: type], body: .init(byteBuffer: .init(string: text)))
+    private func answer(_ request: HTTPRequest) -> Answering {
+        switch (request.method, request.place.path) {
+        case ("GET", "/metrics"):
+            .later {
+                var text = MetricsText()
+                metrics.write(to: &text)
+                return Self.answer(200, text.text, type: MetricsText.contentType)
+            }
+        case ("GET", "/livez"): .now(Self.answer(200, "ok"))
+        case ("GET", "/readyz") where ready.isOpen: .now(Self.answer(200, "ok"))
+        case ("GET", "/readyz"): .now(Self.answer(503, "not connected yet"))
+        default: .now(Self.answer(404, "there are /metrics, /livez and /readyz"))
+        }
+    }
+
+    private static func answer(_ status: Int, _ text: String, type: String = "text/plain") -> HTTPAnswer {
+        HTTPAnswer(status: status, fields: [(name: "Content-Type", value: type)], body: Array(text.utf8))
     }
 }

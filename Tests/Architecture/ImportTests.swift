@@ -33,7 +33,7 @@ import Testing
         ]
         let discovery = [
             "Frameworks", "Catalogue", "Configurations", "NacosServer", "EurekaServer", "ZooKeeperServer", "DNSServer",
-            "RegistrySync",
+            "RegistrySync", "HTTPServing",
         ]
         for name in discovery + ["Rollouts"] {
             #expect(row(name).isDisjoint(with: cluster), "\(name) uses a Cluster room other than Client and Reconciling")

@@ -3,7 +3,7 @@
 import Catalogue
 import Configurations
 import Formats
-import HTTPTypes
+import NIOHTTP1
 import Objects
 import Testing
 
@@ -11,7 +11,7 @@ import Testing
 
 extension OpenAPIRequest {
     mutating func set(_ name: String, _ value: String) {
-        if let name = HTTPField.Name(name) { headers[name] = value }
+        headers.replaceOrAdd(name: name, value: value)
     }
 }
 

@@ -3,6 +3,7 @@
 import Catalogue
 import Compression
 import Formats
+import HTTPServing
 
 struct EurekaAPI: Sendable {
     let catalogue: ServiceCatalogue
@@ -23,19 +24,44 @@ struct EurekaAPI: Sendable {
     }
 
     func answer(_ request: EurekaRequest) async -> EurekaAnswer {
-        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let found = EurekaRoute.parse(parts.first ?? "", defaultNamespace: ServiceName.defaultNamespace)
+        if let answer = answerAtOnce(request) { return answer }
         do throws(EurekaProblem) {
-            guard let (namespace, route) = found else { throw .notFound("Eureka has no such path; begin with /eureka/apps") }
-            guard EurekaNames.isNamespace(namespace) else { throw .invalid("\(namespace.prefix(80)) is no namespace") }
-            let call = EurekaCall(
-                namespace: namespace, route: route, request: request, query: parts.count > 1 ? parts[1] : "")
+            let call = try EurekaCall(request)
             let answer = try await perform(call)
             counters.answered(call, status: answer.status)
             return answer
         } catch {
-            counters.refused(status: error.status)
-            return .text(error.description, status: error.status)
+            return refused(error)
+        }
+    }
+
+    /// The answer to what clients say all the time, where nothing has to be waited for; nil for all else.
+    func answerAtOnce(_ request: EurekaRequest) -> EurekaAnswer? {
+        do throws(EurekaProblem) {
+            let call = try EurekaCall(request)
+            guard let answer = try write(call) else { return nil }
+            counters.answered(call, status: answer.status)
+            return answer
+        } catch {
+            return refused(error)
+        }
+    }
+
+    private func refused(_ problem: EurekaProblem) -> EurekaAnswer {
+        counters.refused(status: problem.status)
+        return .text(problem.description, status: problem.status)
+    }
+
+    /// What changes one instance.
+    private func write(_ call: EurekaCall) throws(EurekaProblem) -> EurekaAnswer? {
+        switch (call.request.method, call.route) {
+        case ("POST", .app(let app)): try register(app, call)
+        case ("PUT", .instance(let app, let id)): try beat(call.key(app, id), call)
+        case ("DELETE", .instance(let app, let id)): try cancel(call.key(app, id))
+        case ("PUT", .status(let app, let id)): try override(call.key(app, id), call)
+        case ("DELETE", .status(let app, let id)): try removeOverride(call.key(app, id), call)
+        case ("PUT", .metadata(let app, let id)): try changeMetadata(call.key(app, id), call)
+        default: nil
         }
     }
 
@@ -49,12 +75,6 @@ struct EurekaAPI: Sendable {
         case ("GET", .anyInstance(let id)): return try await anyInstance(id, call)
         case ("GET", .vip(let vip)): return try await lookUp(vip, call, by: \.vipAddress)
         case ("GET", .secureVip(let vip)): return try await lookUp(vip, call, by: \.secureVipAddress)
-        case ("POST", .app(let app)): return try register(app, call)
-        case ("PUT", .instance(let app, let id)): return try beat(call.key(app, id), call)
-        case ("DELETE", .instance(let app, let id)): return try cancel(call.key(app, id))
-        case ("PUT", .status(let app, let id)): return try override(call.key(app, id), call)
-        case ("DELETE", .status(let app, let id)): return try removeOverride(call.key(app, id), call)
-        case ("PUT", .metadata(let app, let id)): return try changeMetadata(call.key(app, id), call)
         case ("POST", .replication): return try replicate(call)
         case (let method, _): throw .notAllowed(method: method)
         }
@@ -195,6 +215,18 @@ struct EurekaCall: Sendable {
     var route: EurekaRoute
     var request: EurekaRequest
     var query: Substring
+
+    init(_ request: EurekaRequest) throws(EurekaProblem) {
+        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let (namespace, route) = EurekaRoute.parse(
+            parts.first ?? "", defaultNamespace: ServiceName.defaultNamespace)
+        else { throw .notFound("Eureka has no such path; begin with /eureka/apps") }
+        guard EurekaNames.isNamespace(namespace) else { throw .invalid("\(namespace.prefix(80)) is no namespace") }
+        self.namespace = namespace
+        self.route = route
+        self.request = request
+        query = parts.count > 1 ? parts[1] : ""
+    }
 
     /// A caller is known by what it says of itself; processes that say the same count as one.
     var subscriber: SubscriberID { SubscriberID("eureka/\(request.peer)/\(request.identity)") }

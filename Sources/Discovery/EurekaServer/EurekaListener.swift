@@ -1,12 +1,9 @@
-// Serves Eureka clients over HTTP with Hummingbird.
+// Serves Eureka clients over HTTP.
 
 import Catalogue
 import Formats
-import HTTPTypes
-import Hummingbird
-import HummingbirdCore
+import HTTPServing
 import Logging
-import NIO
 
 /// The Eureka interface of the catalogue on any number of addresses, as one service to run.
 package struct EurekaListener: Sendable {
@@ -23,12 +20,8 @@ package struct EurekaListener: Sendable {
         package var description: String { "\(host):\(port)" }
     }
 
-    /// Bytes of a body; a peer's batch is the largest there is.
-    static let largestBodyBytes = 4 << 20
-    /// Bytes of a request's head.
-    static let largestHeadBytes = 32 << 10
-    /// A connection on which nothing moves for so long is closed; clients keep theirs for 30 s.
-    static let idleTimeout: TimeAmount = .seconds(75)
+    /// A peer's batch is the largest body there is; clients keep their connections for 30 s.
+    static let limits = ServingLimits(bodyBytes: 4 << 20, headBytes: 32 << 10)
 
     private let api: EurekaAPI
     private let addresses: [Address]
@@ -61,76 +54,49 @@ package struct EurekaListener: Sendable {
     }
 
     private func serve(_ address: Address) async throws {
-        // The framework calls its cancellation an error; what really fails, it throws.
-        var quiet = logger
-        quiet.logLevel = .critical
-        let limits = HTTP1Channel.Configuration.DecoderConfiguration(
-            maxHeaderFieldSize: Self.largestHeadBytes, maxHeaderListSize: Self.largestHeadBytes, maxHeaderFieldCount: 100)
-        let application = Application(
-            responder: CallbackResponder { request, context in try await respond(request, context) },
-            server: .http1(configuration: .init(idleTimeout: Self.idleTimeout, httpDecoderConfiguration: limits)),
-            configuration: ApplicationConfiguration(address: .hostname(address.host, port: address.port)),
-            onServerRunning: { _ in await onListening(address) }, logger: quiet)
-        try await application.run()
+        let listener = HTTPListener(
+            host: address.host, port: address.port, limits: Self.limits,
+            secondsSinceEpoch: { Int64(WallClock.milliseconds() / 1_000) }
+        ) { request in answer(request) }
+        try await listener.run { await onListening(address) }
     }
 
-    @Sendable
-    private func respond(_ request: Request, _ context: EurekaContext) async throws -> Response {
-        let answer = await answer(request, peer: context.peer)
+    private func answer(_ request: HTTPRequest) -> Answering {
+        let call = EurekaRequest(request)
+        if request.isSmall, let answer = api.answerAtOnce(call) { return .now(carried(answer, to: call)) }
+        return .later { carried(await api.answer(call), to: call) }
+    }
+
+    private func carried(_ answer: EurekaAnswer, to call: EurekaRequest) -> HTTPAnswer {
         if answer.status >= 400 {
             logger.info(
                 "eureka request refused",
                 metadata: [
-                    "method": .string(request.method.rawValue), "path": .string(String(request.uri.string.prefix(200))),
+                    "method": .string(call.method), "path": .string(String(call.target.prefix(200))),
                     "status": .stringConvertible(answer.status), "reason": .string(String(decoding: answer.body, as: UTF8.self)),
                 ])
         }
-        var headers = HTTPFields()
-        headers[.contentType] = answer.contentType
-        if answer.isGzip { headers[.contentEncoding] = "gzip" }
-        return Response(
-            status: .init(code: answer.status), headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: answer.body)))
+        var fields: [(name: String, value: String)] = []
+        if let type = answer.contentType { fields.append((name: "Content-Type", value: type)) }
+        if answer.isGzip { fields.append((name: "Content-Encoding", value: "gzip")) }
+        return HTTPAnswer(status: answer.status, fields: fields, body: answer.body)
     }
-
-    private func answer(_ request: Request, peer: String) async -> EurekaAnswer {
-        var body: [UInt8] = []
-        do {
-            for try await buffer in request.body {
-                guard body.count + buffer.readableBytes <= Self.largestBodyBytes else {
-                    let problem = EurekaProblem.tooLarge(limit: Self.largestBodyBytes)
-                    return .text(problem.description, status: problem.status)
-                }
-                body.append(contentsOf: buffer.readableBytesView)
-            }
-        } catch {
-            return .text("the body could not be read: \(error)", status: 400)
-        }
-        let headers = request.headers
-        func header(_ name: String) -> String { HTTPField.Name(name).flatMap { headers[$0] } ?? "" }
-        let identity = [
-            header("DiscoveryIdentity-Name"), header("DiscoveryIdentity-Id"), headers[.userAgent] ?? "",
-        ]
-        return await api.answer(
-            EurekaRequest(
-                method: request.method.rawValue, target: request.uri.string, accept: headers[.accept] ?? "",
-                contentType: headers[.contentType] ?? "", contentEncoding: headers[.contentEncoding] ?? "",
-                acceptsGzip: (headers[.acceptEncoding] ?? "").contains("gzip"),
-                eurekaAccept: header("X-Eureka-Accept"),
-                isReplication: header("x-netflix-discovery-replication") == "true",
-                identity: String(identity.joined(separator: "/").prefix(Self.longestIdentity)), peer: peer, body: body))
-    }
-
-    /// Characters of what a caller says of itself that tell it apart.
-    static let longestIdentity = 200
 }
 
-/// A request's context that knows where the request came from.
-struct EurekaContext: RequestContext {
-    var coreContext: CoreRequestContextStorage
-    let peer: String
+extension EurekaRequest {
+    /// Characters of what a caller says of itself that tell it apart.
+    private static let longestIdentity = 200
 
-    init(source: ApplicationRequestContextSource) {
-        coreContext = .init(source: source)
-        peer = source.channel.remoteAddress?.ipAddress ?? ""
+    init(_ request: HTTPRequest) {
+        let identity = ["DiscoveryIdentity-Name", "DiscoveryIdentity-Id", "User-Agent"]
+            .map { request.field($0) ?? "" }.joined(separator: "/")
+        self.init(
+            method: request.method, target: request.target, accept: request.field("Accept") ?? "",
+            contentType: request.field("Content-Type") ?? "",
+            contentEncoding: request.field("Content-Encoding") ?? "",
+            acceptsGzip: request.field("Accept-Encoding")?.contains("gzip") ?? false,
+            eurekaAccept: request.field("X-Eureka-Accept") ?? "",
+            isReplication: request.field("x-netflix-discovery-replication") == "true",
+            identity: String(identity.prefix(Self.longestIdentity)), peer: request.peer, body: request.body)
     }
 }

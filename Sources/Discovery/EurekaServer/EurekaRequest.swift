@@ -1,6 +1,6 @@
 // A request as it came, whoever carried it, and what it asks for.
 
-import Formats
+import HTTPServing
 
 struct EurekaRequest: Sendable {
     var method: String
@@ -79,43 +79,5 @@ enum EurekaRoute: Hashable, Sendable {
         case ("peerreplication", 2) where parts[1] == "batch": .replication
         default: nil
         }
-    }
-}
-
-/// Percent-encoded text.
-enum PercentText {
-    /// Parameters of one query that are read.
-    static let parameterLimit = 256
-
-    /// The parameters of a query in their order.
-    static func parameters(_ query: Substring) -> [(name: String, value: String)] {
-        query.split(separator: "&").prefix(parameterLimit).map { pair in
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            return (
-                decoded(parts.first ?? "", plusIsSpace: true),
-                parts.count > 1 ? decoded(parts[1], plusIsSpace: true) : ""
-            )
-        }
-    }
-
-    /// What is no escape stays as it is.
-    static func decoded(_ text: Substring, plusIsSpace: Bool) -> String {
-        var result: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), let high = rest.first.flatMap(digit),
-                let low = rest.dropFirst().first.flatMap(digit)
-            {
-                result.append(high << 4 | low)
-                rest = rest.dropFirst(2)
-            } else {
-                result.append(byte == UInt8(ascii: "+") && plusIsSpace ? UInt8(ascii: " ") : byte)
-            }
-        }
-        return String(decoding: result, as: UTF8.self)
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        Character(Unicode.Scalar(byte)).hexDigitValue.map { UInt8($0) }
     }
 }

@@ -7,7 +7,6 @@ enum EurekaProblem: Error, Hashable, Sendable, CustomStringConvertible {
     case notFound(String)
     case notAllowed(method: String)
     case unsupportedMedia(String)
-    case tooLarge(limit: Int)
     /// The first full picture is not in yet.
     case starting
     case full(CatalogueProblem)
@@ -17,7 +16,6 @@ enum EurekaProblem: Error, Hashable, Sendable, CustomStringConvertible {
         case .invalid(let message), .notFound(let message): message
         case .notAllowed(let method): "\(method) is not served here"
         case .unsupportedMedia(let type): "\(type) is not read here; send application/json or application/xml, not encoded"
-        case .tooLarge(let limit): "the body is larger than \(limit) bytes"
         case .starting: "the service catalogue is still loading, please try again"
         case .full(let problem): problem.description
         }
@@ -28,7 +26,6 @@ enum EurekaProblem: Error, Hashable, Sendable, CustomStringConvertible {
         case .invalid: 400
         case .notFound: 404
         case .notAllowed: 405
-        case .tooLarge: 413
         case .unsupportedMedia: 415
         case .starting, .full: 503
         }

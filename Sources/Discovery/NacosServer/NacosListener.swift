@@ -22,7 +22,7 @@ package struct ListeningAddress: Hashable, Sendable, CustomStringConvertible {
 package struct NacosListener: Sendable {
     package static let grpcPortOffset = 1_000
 
-    private let http: HTTPListener
+    private let http: OpenAPIListener
     private let grpc: GRPCListener
     private let datagrams: Datagrams
     private let onListening: @Sendable () async -> Void
@@ -32,7 +32,7 @@ package struct NacosListener: Sendable {
         backend: Backend, httpAddress: ListeningAddress, grpcAddress: ListeningAddress, logger: Logger,
         onListening: @escaping @Sendable () async -> Void = {}
     ) {
-        http = HTTPListener(api: OpenAPI(backend: backend), address: httpAddress, logger: logger)
+        http = OpenAPIListener(api: OpenAPI(backend: backend), address: httpAddress, logger: logger)
         grpc = GRPCListener(backend: backend, address: grpcAddress, logger: logger)
         datagrams = backend.datagrams
         self.onListening = onListening

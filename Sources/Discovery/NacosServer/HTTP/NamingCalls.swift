@@ -8,20 +8,26 @@ struct NamingCalls: Sendable {
 
     private var catalogue: ServiceCatalogue { operations.backend.catalogue }
 
+    /// Beats, and registrations that end without them; of version 2 and of version 3's clients.
+    func answerAtOnce(_ request: OpenAPIRequest, rest: String) throws(NacosProblem) -> OpenAPIResponse? {
+        guard (request.method, rest) == ("POST", "instance") else { return nil }
+        let service = try request.service()
+        guard request.path.hasPrefix("/nacos/v3/"), request.parameters.flag("heartBeat") == true else {
+            let declared = try NacosInstance(parameters: request.parameters)
+            return try operations.registerLeased(declared, as: service) ? .result("ok") : nil
+        }
+        guard try operations.beat(try request.place(), full: nil, of: service) else {
+            // Not a failure of the call: the client registers when it reads this code.
+            let detail = NacosProblem.noSuchInstance("").detail
+            return .json(["code": JSON(detail.code), "message": .string(detail.message), "data": .null])
+        }
+        return .result("ok")
+    }
+
     /// Version 3's calls for clients that have no gRPC.
     func answerClient(_ request: OpenAPIRequest, rest: String) async throws(NacosProblem) -> OpenAPIResponse? {
         switch (request.method, rest) {
-        case ("POST", "instance"):
-            if request.parameters.flag("heartBeat") == true {
-                let service = try request.service()
-                guard try operations.beat(try request.place(), full: nil, of: service) else {
-                    // Not a failure of the call: the client registers when it reads this code.
-                    let detail = NacosProblem.noSuchInstance("").detail
-                    return .json(["code": JSON(detail.code), "message": .string(detail.message), "data": .null])
-                }
-                return .result("ok")
-            }
-            return try await register(request)
+        case ("POST", "instance"): return try await register(request)
         case ("DELETE", "instance"): return try await deregister(request)
         case ("GET", "instance/list"): return try await instances(request)
         default: return nil

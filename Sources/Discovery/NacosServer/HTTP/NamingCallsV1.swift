@@ -8,10 +8,23 @@ struct NamingCallsV1: Sendable {
 
     private var catalogue: ServiceCatalogue { operations.backend.catalogue }
 
-    func answer(_ request: OpenAPIRequest) async throws(NacosProblem) -> OpenAPIResponse? {
+    /// Beats, registrations that end without them, and lists.
+    func answerAtOnce(_ request: OpenAPIRequest) throws(NacosProblem) -> OpenAPIResponse? {
         switch (request.method, request.path) {
         case ("PUT", "/nacos/v1/ns/instance/beat"):
-            return .json(try beat(request))
+            return .json(bytes: try beat(request))
+        case ("POST", "/nacos/v1/ns/instance"):
+            let declared = try NacosInstance(parameters: request.parameters)
+            return try operations.registerLeased(declared, as: try request.service()) ? .text("ok") : nil
+        case ("GET", "/nacos/v1/ns/instance/list"):
+            let service = try request.service()
+            return operations.canListAtOnce(service) ? .json(bytes: list(service, request)) : nil
+        default: return nil
+        }
+    }
+
+    func answer(_ request: OpenAPIRequest) async throws(NacosProblem) -> OpenAPIResponse? {
+        switch (request.method, request.path) {
         case ("POST", "/nacos/v1/ns/instance"):
             let declared = try NacosInstance(parameters: request.parameters)
             try await operations.register(declared, as: try request.service())
@@ -29,7 +42,9 @@ struct NamingCallsV1: Sendable {
         case ("GET", "/nacos/v1/ns/instance"):
             return .json(try await detail(request))
         case ("GET", "/nacos/v1/ns/instance/list"):
-            return .json(bytes: try await list(request))
+            let service = try request.service()
+            try await operations.backend.waitForServices()
+            return .json(bytes: list(service, request))
         case ("PUT", "/nacos/v1/ns/health/instance"), ("PUT", "/nacos/v1/ns/health"):
             guard let isHealthy = request.parameters.flag("healthy") ?? request.parameters.flag("valid") else {
                 throw .missing(parameter: "healthy")
@@ -45,7 +60,7 @@ struct NamingCallsV1: Sendable {
     // MARK: Instances
 
     /// A beat with all of the instance in `beat`, or a light one with only its place.
-    private func beat(_ request: OpenAPIRequest) throws(NacosProblem) -> JSON {
+    private func beat(_ request: OpenAPIRequest) throws(NacosProblem) -> [UInt8] {
         let service = try request.service()
         var full: NacosInstance?
         if let text = request.parameter("beat") {
@@ -59,15 +74,12 @@ struct NamingCallsV1: Sendable {
         }
         let place = if let full { full.place } else { try request.place() }
         let isTaken = try operations.beat(place, full: full, of: service)
-        return [
-            "clientBeatInterval": JSON((full?.lease ?? Lease()).intervalMilliseconds),
-            "code": JSON(isTaken ? NamingOperations.beatTaken : NamingOperations.beatUnknown), "lightBeatEnabled": true,
-        ]
+        let interval = (full?.lease ?? Lease()).intervalMilliseconds
+        let code = isTaken ? NamingOperations.beatTaken : NamingOperations.beatUnknown
+        return Array("{\"clientBeatInterval\":\(interval),\"code\":\(code),\"lightBeatEnabled\":true}".utf8)
     }
 
-    private func list(_ request: OpenAPIRequest) async throws(NacosProblem) -> [UInt8] {
-        let service = try request.service()
-        try await operations.backend.waitForServices()
+    private func list(_ service: ServiceName, _ request: OpenAPIRequest) -> [UInt8] {
         let selection = ServiceSelection(
             clusters: request.clusters, isHealthyOnly: request.parameters.flag("healthyOnly") ?? false)
         if let follower = request.follower(of: service, selection),

@@ -26,8 +26,21 @@ struct OpenAPI: Sendable {
     }
 
     func answer(_ request: OpenAPIRequest) async -> OpenAPIResponse {
+        if let answer = answerAtOnce(request) { return answer }
         do throws(NacosProblem) {
             return try await perform(request)
+        } catch {
+            return .refusal(error, path: request.path)
+        }
+    }
+
+    /// The answer to what clients say and ask all the time, where nothing has to be waited for; nil for all else.
+    func answerAtOnce(_ request: OpenAPIRequest) -> OpenAPIResponse? {
+        do throws(NacosProblem) {
+            try backend.accounts?.check(request)
+            if request.path.hasPrefix("/nacos/v1/ns/instance") { return try namingV1.answerAtOnce(request) }
+            guard let rest = Self.rest(of: request.path, after: ["/nacos/v3/client/ns/", "/nacos/v2/ns/"]) else { return nil }
+            return try naming.answerAtOnce(request, rest: rest)
         } catch {
             return .refusal(error, path: request.path)
         }
@@ -36,7 +49,6 @@ struct OpenAPI: Sendable {
     /// Each family answers nil for what is not its own.
     private func perform(_ request: OpenAPIRequest) async throws(NacosProblem) -> OpenAPIResponse {
         let path = request.path
-        try backend.accounts?.check(request)
         if path.hasPrefix("/nacos/v1/ns/instance") {
             if let answer = try await namingV1.answer(request) { return answer }
         } else if let rest = Self.rest(of: path, after: ["/nacos/v1/ns/"]) {

@@ -1,7 +1,7 @@
 // Questions and answers of the open API, whoever carries them.
 
 import Formats
-import HTTPTypes
+import NIOHTTP1
 
 /// A question as it came.
 struct OpenAPIRequest: Sendable {
@@ -12,12 +12,12 @@ struct OpenAPIRequest: Sendable {
     /// The caller's IP address.
     var peer: String
     var userAgent = ""
-    var headers = HTTPFields()
+    var headers = HTTPHeaders()
     /// The host of the listener that it came to.
     var listener = ""
 
     func header(_ name: String) -> String? {
-        guard let name = HTTPField.Name(name), let value = headers[name], !value.isEmpty else { return nil }
+        guard let value = headers.first(name: name), !value.isEmpty else { return nil }
         return value
     }
 

@@ -24,10 +24,15 @@ struct NamingOperations: Sendable {
 
     /// A leased instance, or a persistent one that is stored when this returns.
     func register(_ declared: NacosInstance, as service: ServiceName) async throws(NacosProblem) {
-        guard declared.ephemeral else {
-            return try await change(service) { $0.instances[declared.place] = declared }
-        }
+        if try registerLeased(declared, as: service) { return }
+        try await change(service) { $0.instances[declared.place] = declared }
+    }
+
+    /// Registers what needs no waiting: what lives by its beats. False for a persistent one.
+    func registerLeased(_ declared: NacosInstance, as service: ServiceName) throws(NacosProblem) -> Bool {
+        guard declared.ephemeral else { return false }
         try keep(declared, as: service)
+        return true
     }
 
     private func keep(_ declared: NacosInstance, as service: ServiceName) throws(NacosProblem) {
@@ -132,6 +137,15 @@ struct NamingOperations: Sendable {
     }
 
     // MARK: Readers
+
+    /// Instances of a list that is made without a task.
+    private static let mostListedAtOnce = 1_000
+
+    /// Whether a service's list needs neither waiting nor much work.
+    func canListAtOnce(_ service: ServiceName) -> Bool {
+        catalogue.isComplete && backend.services.isComplete
+            && catalogue.snapshot(of: service).instances.count <= Self.mostListedAtOnce
+    }
 
     func info(
         _ snapshot: ServiceSnapshot, _ selection: ServiceSelection, _ form: ServiceInfoForm
