@@ -76,12 +76,11 @@ struct RegistrationMachine: Sendable {
     /// A client beat. It has to register again when its words are newer than those known, or when its status is not
     /// known since an override was taken off.
     mutating func beaten(_ key: RegistrationKey, lastDirty: Int64?, now: Moment) -> Beat {
-        guard var registration = registrations[key] else { return .unknown }
-        if registration.info.status == .unknown { return .unknown }
-        registration.lastBeat = now
-        registrations[key] = registration
-        let isCurrent = lastDirty.map { $0 <= registration.info.lastDirty } ?? true
-        return .renew(Self.renewal(of: registration), isCurrent: isCurrent)
+        guard let index = registrations.index(forKey: key) else { return .unknown }
+        if registrations.values[index].info.status == .unknown { return .unknown }
+        registrations.values[index].lastBeat = now
+        let isCurrent = lastDirty.map { $0 <= registrations.values[index].info.lastDirty } ?? true
+        return .renew(Self.renewal(of: registrations.values[index]), isCurrent: isCurrent)
     }
 
     /// Somebody took the instance in or out of service. Nil when it is not known.
@@ -130,7 +129,9 @@ struct RegistrationMachine: Sendable {
             let silent = registrations.values.count { silence($0) >= $0.duration * 2 / 3 }
             isPreserving = Double(registrations.count - silent) < Double(registrations.count) * preservation.renewalShare
         }
-        if !isPreserving { registrations = registrations.filter { silence($0.value) <= $0.value.duration * 2 } }
+        guard !isPreserving else { return }
+        let ended = registrations.filter { silence($0.value) > $0.value.duration * 2 }
+        for key in ended.keys { registrations[key] = nil }
     }
 
     // MARK: Inside

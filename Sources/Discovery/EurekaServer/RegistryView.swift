@@ -72,7 +72,10 @@ final class RegistryView: Sendable {
     }
 
     private func take(_ name: ServiceName, _ state: inout State, _ now: Moment) {
+        let known = state.machines[name.namespace]?.known(of: name) ?? [:]
         let given = Self.shown(catalogue.snapshot(of: name)).map { instance in
+            // Most are as they were; to read an instance's words again would cost more than all else.
+            if let one = known[.init(instance)], one.instance == instance { return one }
             // Own instances keep their application; it need not be called like the service.
             let info = InstanceInfo(instance, of: name, updated: 0)
             return RegistryViewMachine.Contribution(app: info.app, id: info.id, instance: instance)

@@ -31,6 +31,17 @@ struct RegistryViewMachine: Sendable {
         var instance: Instance
     }
 
+    /// Where an instance answers.
+    struct Dialled: Hashable {
+        var address: String
+        var port: Int
+
+        init(_ instance: Instance) {
+            address = instance.address
+            port = instance.port
+        }
+    }
+
     private struct Place: Hashable {
         var app: String
         var id: String
@@ -105,6 +116,15 @@ struct RegistryViewMachine: Sendable {
 
     var instanceCount: Int { counts.values.reduce(0, +) }
 
+    /// What a service gave last.
+    func known(of service: ServiceName) -> [Dialled: Contribution] {
+        var known: [Dialled: Contribution] = [:]
+        for (app, instances) in contributions[service] ?? [:] {
+            for (id, instance) in instances { known[Dialled(instance)] = Contribution(app: app, id: id, instance: instance) }
+        }
+        return known
+    }
+
     var serviceNames: some Sequence<ServiceName> { contributions.keys }
 
     /// The instances of an application in the order of their ids; empty when there is none.
@@ -154,10 +174,10 @@ struct RegistryViewMachine: Sendable {
 
     /// One instance for each address and port; one that registered in Eureka goes before the same one from elsewhere.
     private func union(of app: String) -> [String: (ServiceName, Instance)] {
-        var best: [String: (id: String, service: ServiceName, instance: Instance)] = [:]
+        var best: [Dialled: (id: String, service: ServiceName, instance: Instance)] = [:]
         for service in (services[app] ?? []).sorted() {
             for (id, instance) in contributions[service]?[app] ?? [:] {
-                let place = "\(instance.address) \(instance.port)"
+                let place = Dialled(instance)
                 if let other = best[place], Self.rank(other.instance, other.id) <= Self.rank(instance, id) { continue }
                 best[place] = (id, service, instance)
             }

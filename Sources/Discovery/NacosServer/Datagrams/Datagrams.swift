@@ -91,10 +91,11 @@ final class Datagrams: Sendable {
 
     /// `{"type":"dom","data":"<ServiceInfo>","lastRefTime":n}`; nil when it is too long.
     static func datagram(_ snapshot: ServiceSnapshot, _ selection: ServiceSelection) -> [UInt8]? {
-        let info = ServiceInfo.json(
+        let info = ServiceInfo.bytes(
             snapshot, selection, .polled(cacheMilliseconds: ServiceInfo.pushedCacheMilliseconds))
         let json: JSON = [
-            "type": "dom", "data": .string(info.text), "lastRefTime": .integer(Int64(clamping: snapshot.version)),
+            "type": "dom", "data": .string(String(decoding: info, as: UTF8.self)),
+            "lastRefTime": .integer(Int64(clamping: snapshot.version)),
         ]
         let plain = json.bytes
         if plain.count < plainBytes { return plain }

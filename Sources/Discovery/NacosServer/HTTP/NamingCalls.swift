@@ -152,7 +152,9 @@ struct NamingCalls: Sendable {
         let snapshot = catalogue.poll(request.subscriber, service)
         let threshold = operations.backend.services.record(of: service).protectionThreshold
         let (shown, _) = selection.instances(of: snapshot, protectionThreshold: threshold)
-        return .result(.array(shown.map { $0.nacosJSON(of: service) }))
+        var bytes: [UInt8] = []
+        ServiceInfo.append(shown, of: service, to: &bytes)
+        return .result(bytes: bytes)
     }
 }
 

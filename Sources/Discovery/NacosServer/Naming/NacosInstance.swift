@@ -21,7 +21,9 @@ struct NacosInstance: Hashable, Sendable {
     /// Reads the `instance` of a gRPC request or the `beat` of an HTTP one; both spellings of the cluster occur.
     init(json: JSON) throws(NacosProblem) {
         guard let ip = json["ip"]?.string, !ip.isEmpty else { throw .missing(parameter: "ip") }
-        guard let port = json["port"]?.integer else { throw .missing(parameter: "port") }
+        // Python's client sends the port as its user wrote it, which may be a text.
+        let number = json["port"]?.integer ?? json["port"]?.string.flatMap { Int($0) }
+        guard let port = number else { throw .missing(parameter: "port") }
         self.ip = ip
         self.port = port
         id = json["instanceId"]?.string ?? ""
@@ -110,18 +112,57 @@ struct NacosInstance: Hashable, Sendable {
 extension Instance {
     /// The instance as every Nacos answer shows it.
     func nacosJSON(of service: ServiceName) -> JSON {
-        let grouped = NacosNames.grouped(service)
+        var bytes: [UInt8] = []
+        writeNacosJSON(of: NacosNames.grouped(service), to: &bytes)
+        do {
+            return try JSON(parsing: bytes)
+        } catch {
+            preconditionFailure("what is written as JSON is no JSON: \(error)")
+        }
+    }
+
+    /// Appends its text. Written at once and not by way of a tree: a push shows every instance of its service.
+    func writeNacosJSON(of grouped: String, to bytes: inout [UInt8]) {
         let lease = lifetime.nacosLease
-        return [
-            "instanceId": .string(id.isEmpty ? "\(address)#\(port)#\(cluster)#\(grouped)" : id),
-            "ip": .string(address), "port": JSON(port), "weight": .number(weight), "healthy": .bool(isHealthy),
-            "enabled": .bool(isEnabled), "ephemeral": .bool(lifetime != .persistent), "clusterName": .string(cluster),
-            "serviceName": .string(grouped),
-            "metadata": .object(JSONObject(metadata.keys.sorted().map { ($0, .string(metadata[$0] ?? "")) })),
-            "instanceHeartBeatInterval": JSON(lease.intervalMilliseconds),
-            "instanceHeartBeatTimeOut": JSON(lease.unhealthyAfterMilliseconds),
-            "ipDeleteTimeout": JSON(lease.removedAfterMilliseconds),
-        ]
+        let id = id.isEmpty ? "\(address)#\(port)#\(cluster)#\(grouped)" : id
+        Self.append(#"{"instanceId":"#, id, to: &bytes)
+        Self.append(#","ip":"#, address, to: &bytes)
+        Self.append(#","port":"#, port, to: &bytes)
+        Self.append(#","weight":"#, to: &bytes)
+        JSONText.append(weight, to: &bytes)
+        Self.append(#","healthy":"#, isHealthy, to: &bytes)
+        Self.append(#","enabled":"#, isEnabled, to: &bytes)
+        Self.append(#","ephemeral":"#, lifetime != .persistent, to: &bytes)
+        Self.append(#","clusterName":"#, cluster, to: &bytes)
+        Self.append(#","serviceName":"#, grouped, to: &bytes)
+        Self.append(#","metadata":{"#, to: &bytes)
+        var separator = ""
+        for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
+            Self.append(separator, key, to: &bytes)
+            Self.append(":", value, to: &bytes)
+            separator = ","
+        }
+        Self.append(#"},"instanceHeartBeatInterval":"#, lease.intervalMilliseconds, to: &bytes)
+        Self.append(#","instanceHeartBeatTimeOut":"#, lease.unhealthyAfterMilliseconds, to: &bytes)
+        Self.append(#","ipDeleteTimeout":"#, lease.removedAfterMilliseconds, to: &bytes)
+        Self.append("}", to: &bytes)
+    }
+
+    private static func append(_ text: String, to bytes: inout [UInt8]) { bytes.append(contentsOf: text.utf8) }
+
+    private static func append(_ name: String, _ value: String, to bytes: inout [UInt8]) {
+        append(name, to: &bytes)
+        JSONText.append(value, to: &bytes)
+    }
+
+    private static func append(_ name: String, _ value: Int, to bytes: inout [UInt8]) {
+        append(name, to: &bytes)
+        JSONText.append(Int64(value), to: &bytes)
+    }
+
+    private static func append(_ name: String, _ value: Bool, to bytes: inout [UInt8]) {
+        append(name, to: &bytes)
+        append(value ? "true" : "false", to: &bytes)
     }
 }
 

@@ -44,10 +44,10 @@ enum ServiceInfo {
     static let pushedCacheMilliseconds = 10_000
 
     /// `lastRefTime` is the version: strictly growing per service.
-    static func json(
+    static func bytes(
         _ snapshot: ServiceSnapshot, _ selection: ServiceSelection, _ form: ServiceInfoForm,
         protectionThreshold: Double = 0
-    ) -> JSON {
+    ) -> [UInt8] {
         let (shown, isProtected) = selection.instances(of: snapshot, protectionThreshold: protectionThreshold)
         let service = snapshot.service
         var json: JSON = [:]
@@ -63,12 +63,28 @@ enum ServiceInfo {
         }
         json["groupName"] = .string(service.group)
         json["clusters"] = .string(selection.clusters)
-        json["hosts"] = .array(shown.map { $0.nacosJSON(of: service) })
         json["lastRefTime"] = .integer(Int64(clamping: snapshot.version))
         json["checksum"] = ""
         json["reachProtectionThreshold"] = .bool(isProtected)
         json["valid"] = true
-        return json
+        var bytes = json.bytes
+        bytes.removeLast()
+        bytes.append(contentsOf: #","hosts":"#.utf8)
+        append(shown, of: service, to: &bytes)
+        bytes.append(UInt8(ascii: "}"))
+        return bytes
+    }
+
+    /// Appends instances as an array.
+    static func append(_ instances: [Instance], of service: ServiceName, to bytes: inout [UInt8]) {
+        let grouped = NacosNames.grouped(service)
+        bytes.reserveCapacity(bytes.count + instances.count * 400)
+        bytes.append(UInt8(ascii: "["))
+        for (position, instance) in instances.enumerated() {
+            if position > 0 { bytes.append(UInt8(ascii: ",")) }
+            instance.writeNacosJSON(of: grouped, to: &bytes)
+        }
+        bytes.append(UInt8(ascii: "]"))
     }
 }
 
@@ -107,8 +123,7 @@ final class RenderCache: Sendable {
             }
         }
         if let known { return known }
-        let json = ServiceInfo.json(snapshot, selection, form, protectionThreshold: protectionThreshold)
-        let bytes = json.bytes
+        let bytes = ServiceInfo.bytes(snapshot, selection, form, protectionThreshold: protectionThreshold)
         state.withLock { state in
             if state.size + bytes.count > Self.limitBytes { state = State() }
             let entry = Entry(version: snapshot.version, protectionThreshold: protectionThreshold, bytes: bytes)
