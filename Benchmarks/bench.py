@@ -84,13 +84,15 @@ class Server:
         """MiB resident, children included."""
         return self._of_all(lambda each: int(re.search(r"VmRSS:\s+(\d+)", (each / "status").read_text())[1])) / 1024
 
+    def ticks(self):
+        """CPU used so far, in the kernel's units."""
+        return self._of_all(lambda each: sum(map(int, (each / "stat").read_text().rsplit(") ", 1)[1].split()[11:13])))
+
     def cpu(self, seconds=5):
         """Per cent of one core over some seconds."""
-        def ticks():
-            return self._of_all(lambda each: sum(map(int, (each / "stat").read_text().rsplit(") ", 1)[1].split()[11:13])))
-        before = ticks()
+        before = self.ticks()
         time.sleep(seconds)
-        return (ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds * 100
+        return (self.ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds * 100
 
 
 class Load:

@@ -1,9 +1,13 @@
-/* Loads a Nacos registry, and says how it did, in one line of JSON.
+/* Loads a registry, and says how it did, in one line of JSON.
  *
  *   registry fill     HOST PORT SERVICES INSTANCES               registers INSTANCES leased instances in each of SERVICES
- *   registry register HOST PORT SERVICES CONNECTIONS COUNT       COUNT registrations over HTTP v1
- *   registry beat     HOST PORT SERVICES CONNECTIONS COUNT       COUNT light beats of instances that `fill` made
+ *   registry KIND     HOST PORT SERVICES CONNECTIONS COUNT       COUNT requests of one of these kinds over kept connections
+ *   registry grpc     HOST PORT SERVICES CONNECTIONS COUNT       COUNT registrations by gRPC (PORT + 1000)
  *   registry storm    HOST PORT SERVICES SUBSCRIBERS EACH RATE SECONDS
+ *   registry nothing  HOST PORT                                  no load, but a server that answers 200 without looking
+ *
+ * KIND is `register` or `beat`, as Nacos' Java client 1.4 sends them, `full-beat`, as its Python client 1.0 does, or
+ * `eureka-register` or `eureka-renew`, as Spring Cloud's client does. One thread asks: each connection has one request under way.
  *
  * `storm` opens SUBSCRIBERS gRPC connections (PORT + 1000), each subscribed to EACH services, then changes RATE instances a
  * second over HTTP for SECONDS. Each change carries its time; a subscriber's latency is counted for every change that a push
@@ -62,49 +66,156 @@ static void write_all(int socket_, const void *bytes, size_t length) {
     }
 }
 
-/* Sends one request and reads one answer with a Content-Length; returns whether its status is 200. */
-static int ask(int socket_, const char *method, const char *target, char *buffer) {
-    int length = snprintf(buffer, HTTP_BUFFER, "%s %s HTTP/1.1\r\nHost: %s:%d\r\nContent-Length: 0\r\n\r\n", method, target, host, port);
-    write_all(socket_, buffer, (size_t)length);
-    size_t have = 0;
+/* ---- HTTP ---- */
+
+static size_t plain_request(char *out, const char *method, const char *target, const char *fields, const char *body) {
+    return (size_t)snprintf(out, HTTP_BUFFER, "%s %s HTTP/1.1\r\nHost: %s:%d\r\n%sConnection: keep-alive\r\nContent-Length: %zu\r\n\r\n%s",
+                            method, target, host, port, fields, strlen(body), body);
+}
+
+static const char *nacos_fields = "Content-Type: application/x-www-form-urlencoded;charset=UTF-8\r\nAccept-Charset: UTF-8\r\n"
+    "Client-Version: Nacos-Java-Client:v1.4.6\r\nUser-Agent: Nacos-Java-Client:v1.4.6\r\nAccept-Encoding: gzip,deflate,sdch\r\n"
+    "RequestId: 7f9c24e8-3b12-4f8e-9a5d-1c0e6b7d2f43\r\nRequest-Module: Naming\r\n"
+    "Accept: text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2\r\n";
+static const char *python_fields = "Accept-Encoding: identity\r\nUser-Agent: Python-urllib/3.11\r\n";
+static const char *eureka_fields = "Content-Type: application/json\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n"
+    "DiscoveryIdentity-Name: DefaultClient\r\nDiscoveryIdentity-Version: 1.4\r\nDiscoveryIdentity-Id: 10.0.0.1\r\n"
+    "User-Agent: Java-EurekaClient/v1.10.17\r\n";
+
+static size_t registration(char *out, const char *ip, long service) {
+    char target[1024];
+    /* Metadata as JSON, percent-encoded: its time, and leases that outlast the measurement. */
+    sprintf(target, "/nacos/v1/ns/instance?app=unknown&namespaceId=kube-bench&serviceName=DEFAULT_GROUP%%40%%40bench-%ld&groupName=DEFAULT_GROUP"
+            "&clusterName=DEFAULT&ip=%s&port=8080&weight=1.0&enable=true&healthy=true&ephemeral=true&metadata=%%7B%%22t%%22%%3A%%22%.6f%%22%%2C"
+            "%%22preserved.heart.beat.timeout%%22%%3A%%22600000%%22%%2C%%22preserved.ip.delete.timeout%%22%%3A%%22600000%%22%%7D", service, ip, now());
+    return plain_request(out, "POST", target, nacos_fields, "");
+}
+
+static size_t eureka_registration(char *out, const char *ip, long service) {
+    char target[256], body[4096];
+    sprintf(target, "/eureka/namespaces/kube-bench/apps/BENCH-%ld", service);
+    sprintf(body, "{\"instance\":{\"instanceId\":\"%s:bench-%ld:8080\",\"hostName\":\"%s\",\"app\":\"BENCH-%ld\",\"ipAddr\":\"%s\",\"status\":\"UP\","
+            "\"overriddenStatus\":\"UNKNOWN\",\"port\":{\"$\":8080,\"@enabled\":\"true\"},\"securePort\":{\"$\":443,\"@enabled\":\"false\"},\"countryId\":1,"
+            "\"dataCenterInfo\":{\"@class\":\"com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo\",\"name\":\"MyOwn\"},\"leaseInfo\":{"
+            "\"renewalIntervalInSecs\":30,\"durationInSecs\":600,\"registrationTimestamp\":0,\"lastRenewalTimestamp\":0,\"evictionTimestamp\":0,"
+            "\"serviceUpTimestamp\":0},\"metadata\":{\"management.port\":\"8080\"},\"homePageUrl\":\"http://%s:8080/\",\"statusPageUrl\":"
+            "\"http://%s:8080/actuator/info\",\"healthCheckUrl\":\"http://%s:8080/actuator/health\",\"vipAddress\":\"bench-%ld\",\"secureVipAddress\":"
+            "\"bench-%ld\",\"isCoordinatingDiscoveryServer\":\"false\",\"lastUpdatedTimestamp\":\"1700000000000\",\"lastDirtyTimestamp\":"
+            "\"1700000000000\"}}", ip, service, ip, service, ip, ip, ip, ip, service, service);
+    return plain_request(out, "POST", target, eureka_fields, body);
+}
+
+/* The next request of this kind, about the instance with this number. */
+static size_t request_of(char *out, const char *kind, long number) {
+    long service = number % services, instance = number / services % instances;
+    char ip[32], target[1024];
+    sprintf(ip, "10.%ld.%ld.%ld", instance % 200, service / 250, service % 250);
+    if (!strcmp(kind, "beat")) {
+        sprintf(target, "/nacos/v1/ns/instance/beat?app=unknown&namespaceId=kube-bench&serviceName=DEFAULT_GROUP%%40%%40bench-%ld&clusterName=DEFAULT"
+                "&ip=%s&port=8080", service, ip);
+        return plain_request(out, "PUT", target, nacos_fields, "");
+    }
+    if (!strcmp(kind, "full-beat")) {
+        sprintf(target, "/nacos/v1/ns/instance/beat?serviceName=bench-%ld&beat=%%7B%%22serviceName%%22%%3A+%%22bench-%ld%%22%%2C+%%22ip%%22%%3A+%%22%s"
+                "%%22%%2C+%%22port%%22%%3A+8080%%2C+%%22weight%%22%%3A+1.0%%2C+%%22ephemeral%%22%%3A+true%%7D&groupName=DEFAULT_GROUP"
+                "&namespaceId=kube-bench", service, service, ip);
+        return plain_request(out, "PUT", target, python_fields, "");
+    }
+    if (!strcmp(kind, "eureka-renew")) {
+        sprintf(target, "/eureka/namespaces/kube-bench/apps/BENCH-%ld/%s:bench-%ld:8080?status=UP&lastDirtyTimestamp=1700000000000", service, ip, service);
+        return plain_request(out, "PUT", target, eureka_fields, "");
+    }
+    if (!strcmp(kind, "eureka-register")) return eureka_registration(out, ip, service);
+    return registration(out, ip, service);
+}
+
+struct asker {
+    int socket_;
+    size_t have;
+    double began;
+    char buffer[HTTP_BUFFER];
+};
+
+/* Whether an answer is there whole; counts it when it is no good. */
+static int is_answered(struct asker *one) {
+    ssize_t got = read(one->socket_, one->buffer + one->have, HTTP_BUFFER - 1 - one->have);
+    if (got <= 0) die("read");
+    one->have += (size_t)got;
+    one->buffer[one->have] = 0;
+    char *end = strstr(one->buffer, "\r\n\r\n");
+    if (!end) return 0;
+    char *field = strcasestr(one->buffer, "content-length:");
+    size_t body = field && field < end ? (size_t)atol(field + 15) : 0;
+    if (one->have < (size_t)(end - one->buffer) + 4 + body) return 0;
+    if (one->buffer[9] != '2') {
+        if (atomic_fetch_add(&failures, 1) == 0) fprintf(stderr, "registry: refused: %.400s\n", one->buffer);
+    }
+    one->have = 0;
+    return 1;
+}
+
+static void note_latency(double seconds) {
+    long place = atomic_fetch_add(&latency_count, 1);
+    if (place < MOST_LATENCIES) latencies[place] = (float)seconds;
+}
+
+static int ask_next(struct asker *one, const char *kind) {
+    char out[HTTP_BUFFER];
+    long number = atomic_fetch_add(&next_number, 1);
+    if (number >= count) return 0;
+    one->began = now();
+    write_all(one->socket_, out, request_of(out, kind, number));
+    return 1;
+}
+
+static void http_load(const char *kind, int connections) {
+    int poller = epoll_create1(0), open = 0;
+    for (int each = 0; each < connections; each++) {
+        struct asker *one = calloc(1, sizeof *one);
+        one->socket_ = dial(port);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = one};
+        epoll_ctl(poller, EPOLL_CTL_ADD, one->socket_, &event);
+        open += ask_next(one, kind);
+    }
+    struct epoll_event ready[64];
+    while (open > 0) {
+        int found = epoll_wait(poller, ready, 64, 10000);
+        if (found <= 0) die("no answer");
+        for (int each = 0; each < found; each++) {
+            struct asker *one = ready[each].data.ptr;
+            if (!is_answered(one)) continue;
+            note_latency(now() - one->began);
+            open -= !ask_next(one, kind);
+        }
+    }
+}
+
+/* Answers every request with the same words, for comparison. */
+static void serve_nothing(void) {
+    static const char words[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=UTF-8\r\nContent-Length: 66\r\n\r\n"
+                                "{\"clientBeatInterval\":5000,\"code\":10200,\"lightBeatEnabled\":true}   ";
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int one = 1, listener = socket(AF_INET, SOCK_STREAM, 0), poller = epoll_create1(0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (inet_pton(AF_INET, host, &address.sin_addr) != 1 || bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 64)) die("listen");
+    struct epoll_event ready[64], event = {.events = EPOLLIN, .data.fd = listener};
+    epoll_ctl(poller, EPOLL_CTL_ADD, listener, &event);
+    char buffer[HTTP_BUFFER];
     for (;;) {
-        ssize_t got = read(socket_, buffer + have, HTTP_BUFFER - 1 - have);
-        if (got <= 0) die("read");
-        have += (size_t)got;
-        buffer[have] = 0;
-        char *end = strstr(buffer, "\r\n\r\n");
-        if (!end) continue;
-        char *field = strcasestr(buffer, "content-length:");
-        size_t body = field ? (size_t)atol(field + 15) : 0;
-        if (have >= (size_t)(end - buffer) + 4 + body) return !strncmp(buffer + 9, "200", 3);
+        int found = epoll_wait(poller, ready, 64, -1);
+        for (int each = 0; each < found; each++) {
+            int from = ready[each].data.fd;
+            if (from == listener) {
+                event.data.fd = accept(listener, NULL, NULL);
+                setsockopt(event.data.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+                epoll_ctl(poller, EPOLL_CTL_ADD, event.data.fd, &event);
+            } else if (read(from, buffer, sizeof buffer) > 0) {
+                if (write(from, words, sizeof words - 1) < 0) close(from);
+            } else {
+                close(from);
+            }
+        }
     }
-}
-
-static void target_of(char *out, const char *kind, long service, long instance) {
-    double t = now();
-    if (!strcmp(kind, "beat"))
-        sprintf(out, "/nacos/v1/ns/instance/beat?namespaceId=kube-bench&serviceName=bench-%ld&ip=10.%ld.%ld.%ld&port=8080&clusterName=DEFAULT", service,
-                instance % 200, service / 250, service % 250);
-    else
-        sprintf(out, "/nacos/v1/ns/instance?namespaceId=kube-bench&serviceName=bench-%ld&ip=10.%ld.%ld.%ld&port=8080&metadata=t%%3D%.6f%%2Cpreserved.heart.beat.timeout%%3D600000"
-                "%%2Cpreserved.ip.delete.timeout%%3D600000", service, instance % 200, service / 250, service % 250, t);
-}
-
-static void *http_loop(void *ignored) {
-    (void)ignored;
-    int socket_ = dial(port);
-    char *buffer = malloc(HTTP_BUFFER), target[512];
-    for (long number; (number = atomic_fetch_add(&next_number, 1)) < count;) {
-        long service = number % services, instance = number / services % instances;
-        target_of(target, !strcmp(mode, "beat") ? "beat" : "instance", service, instance);
-        double began = now();
-        if (!ask(socket_, !strcmp(mode, "beat") ? "PUT" : "POST", target, buffer)) atomic_fetch_add(&failures, 1);
-        long place = atomic_fetch_add(&latency_count, 1);
-        if (place < MOST_LATENCIES) latencies[place] = (float)(now() - began);
-    }
-    close(socket_);
-    free(buffer);
-    return NULL;
 }
 
 /* ---- gRPC ---- */
@@ -117,6 +228,10 @@ struct subscriber {
     int each, first, is_set_up;
     unsigned char *message;
     size_t message_have, message_room;
+    /* What a registering connection has under way. */
+    uint32_t stream;
+    long number;
+    double began;
 };
 
 static size_t frame(unsigned char *out, uint32_t length, int type, int flags, uint32_t stream) {
@@ -198,6 +313,7 @@ static void open_subscriber(struct subscriber *one) {
     at += payload(out + at, "ConnectionSetupRequest", "{\"clientVersion\":\"bench\",\"labels\":{},\"abilityTable\":{}}", 0, 1);
     write_all(one->socket_, out, at);
     while (!one->is_set_up) read_some(one);
+    if (one->stream) return;
     at = 0;
     for (int each = 0; each < one->each; each++) {
         char json[256];
@@ -207,6 +323,27 @@ static void open_subscriber(struct subscriber *one) {
         at += payload(out + at, "SubscribeServiceRequest", json, 1, (uint32_t)(3 + 2 * each));
     }
     write_all(one->socket_, out, at);
+}
+
+static atomic_int registering;
+
+static int register_next(struct subscriber *one) {
+    char json[1024];
+    unsigned char out[4096];
+    if (atomic_fetch_add(&next_number, 1) >= count) return 0;
+    /* A client has its few services, and says them again. */
+    long service = (one->first + one->number++ % one->each) % services;
+    sprintf(json, "{\"headers\":{\"app\":\"unknown\"},\"requestId\":\"%ld\",\"namespace\":\"kube-bench\",\"serviceName\":\"bench-%ld\",\"groupName\":"
+            "\"DEFAULT_GROUP\",\"type\":\"registerInstance\",\"instance\":{\"ip\":\"10.201.%d.%d\",\"port\":8080,\"weight\":1.0,\"healthy\":true,"
+            "\"enabled\":true,\"ephemeral\":true,\"clusterName\":\"DEFAULT\",\"metadata\":{\"t\":\"%.6f\"},\"instanceHeartBeatInterval\":5000,"
+            "\"instanceHeartBeatTimeOut\":15000,\"ipDeleteTimeout\":30000},\"module\":\"naming\"}", one->number, service, one->first / one->each / 250,
+            one->first / one->each % 250, now());
+    one->stream += 2;
+    one->began = now();
+    size_t at = headers(out, "/Request/request", one->stream);
+    at += payload(out + at, "InstanceRequest", json, 1, one->stream);
+    write_all(one->socket_, out, at);
+    return 1;
 }
 
 static void push_arrived(struct subscriber *one, const char *json, size_t length) {
@@ -237,6 +374,11 @@ static void push_arrived(struct subscriber *one, const char *json, size_t length
 static void message_arrived(struct subscriber *one, uint32_t stream, const char *bytes, size_t length) {
     if (stream == 1) return push_arrived(one, bytes, length);
     if (!memmem(bytes, length, "\"resultCode\":200", 16)) fprintf(stderr, "registry: refused: %.200s\n", bytes), exit(1);
+    if (one->stream) {
+        note_latency(now() - one->began);
+        if (!register_next(one)) atomic_fetch_sub(&registering, 1);
+        return;
+    }
     atomic_fetch_add(&subscribed, 1);
     const char *name = memmem(bytes, length, "\"name\":\"bench-", 14);
     if (!name) return;
@@ -306,19 +448,42 @@ static void *read_loop(void *ignored) {
 
 static double storm_began, storm_rate, storm_seconds;
 
+static void grpc_load(int connections) {
+    poller = epoll_create1(0);
+    struct subscriber *all = calloc((size_t)connections, sizeof *all);
+    for (int each = 0; each < connections; each++) {
+        all[each].each = 10, all[each].first = each * 10 % services, all[each].stream = 1;
+        open_subscriber(&all[each]);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[each]};
+        epoll_ctl(poller, EPOLL_CTL_ADD, all[each].socket_, &event);
+    }
+    atomic_store(&registering, connections);
+    storm_began = now();
+    for (int each = 0; each < connections; each++) register_next(&all[each]);
+    struct epoll_event ready[64];
+    while (atomic_load(&registering) > 0) {
+        int found = epoll_wait(poller, ready, 64, 10000);
+        if (found <= 0) die("no answer");
+        for (int each = 0; each < found; each++) read_some(ready[each].data.ptr);
+    }
+}
+
+
 static void *change_loop(void *ignored) {
     (void)ignored;
-    int socket_ = dial(port);
-    char *buffer = malloc(HTTP_BUFFER), target[512];
+    struct asker *one = calloc(1, sizeof *one);
+    one->socket_ = dial(port);
+    char out[HTTP_BUFFER], ip[32];
     for (;;) {
         long number = atomic_fetch_add(&next_number, 1);
         double due = storm_began + (double)number / storm_rate, wait = due - now();
         if (due > storm_began + storm_seconds) break;
         if (wait > 0) usleep((useconds_t)(wait * 1e6));
-        target_of(target, "instance", number * 7919 % services, number % instances);
-        if (!ask(socket_, "POST", target, buffer)) atomic_fetch_add(&failures, 1);
+        long service = number * 7919 % services;
+        sprintf(ip, "10.%ld.%ld.%ld", number % instances % 200, service / 250, service % 250);
+        write_all(one->socket_, out, registration(out, ip, service));
+        while (!is_answered(one)) {}
     }
-    free(buffer);
     return NULL;
 }
 
@@ -370,18 +535,26 @@ static void storm(int subscribers, int each, double rate, double seconds) {
 }
 
 int main(int argc, char **argv) {
+    if (argc < 4) return fprintf(stderr, "usage: see registry.c\n"), 2;
+    mode = argv[1], host = argv[2], port = atoi(argv[3]);
+    if (!strcmp(mode, "nothing")) serve_nothing();
     if (argc < 6) return fprintf(stderr, "usage: see registry.c\n"), 2;
-    mode = argv[1], host = argv[2], port = atoi(argv[3]), services = atoi(argv[4]);
+    services = atoi(argv[4]);
     latencies = malloc(sizeof *latencies * MOST_LATENCIES);
     if (!strcmp(mode, "storm") && argc == 9) {
         storm(atoi(argv[5]), atoi(argv[6]), atof(argv[7]), atof(argv[8]));
         return atomic_load(&failures) != 0;
     }
-    int threads = !strcmp(mode, "fill") ? 8 : atoi(argv[5]);
+    int connections = !strcmp(mode, "fill") ? 8 : atoi(argv[5]);
     if (!strcmp(mode, "fill")) instances = atoi(argv[5]), count = (long)services * instances;
     else count = argc > 6 ? atol(argv[6]) : 0;
     double began = now();
-    in_threads(threads, http_loop);
+    if (!strcmp(mode, "grpc")) {
+        grpc_load(connections);
+        began = storm_began; /* What it takes to connect is no part of it. */
+    } else {
+        http_load(mode, connections);
+    }
     report(now() - began, count);
     return atomic_load(&failures) != 0;
 }
