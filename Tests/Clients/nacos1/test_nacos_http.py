@@ -230,7 +230,7 @@ def test_namespaces_are_made_and_removed(client, service):
     ("GET", "/nacos/v1/cs/configs?dataId=a&group=b", 404, "config data not exist"),
     ("GET", "/nacos/v2/cs/config?dataId=a&group=b", 404, "20004"),
     ("POST", "/nacos/v3/client/ns/instance?serviceName=a&ip=1.2.3.4&port=1&heartBeat=true", 200, "21003"),
-    ("POST", "/nacos/v1/cs/configs?dataId=a&group=b&content=1&tenant=nowhere", 404, "nowhere"),
+    ("POST", "/nacos/v1/cs/configs?dataId=a&group=b&content=1&tenant=kube-nowhere", 404, "kube-nowhere"),
     ("GET", "/nacos/v1/cs/configs?export=true&dataId=a&group=b", 501, "not served"),
     ("GET", "/nacos/nothing", 404, "Not Found"),
 ])
