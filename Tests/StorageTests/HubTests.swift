@@ -21,6 +21,19 @@ import Testing
         #expect(machine.waiting == 0)
     }
 
+    @Test func prefixesOfEveryDepthAreFollowed() {
+        var machine = HubMachine<String>(revision: 5)
+        for prefix in ["", "/", "/core/", "/core/pods/", "/core/pods/shop/", "/core/po", "/core/pods/sh"] {
+            let number = machine.cursorOpened(prefix: prefix) ?? 0
+            _ = machine.cursorWaited(number, prefix: prefix, seen: 5, waker: prefix, at: start)
+        }
+        let wakes = machine.committed([event("/core/nodes/a", 6), event("/core/pods/b/a", 7)], at: start)
+        #expect(Set(wakes.map(\.waker)) == ["", "/", "/core/", "/core/pods/", "/core/po"])
+        #expect(Set(machine.committed([event("/core/pods/shop/a", 8)], at: start).map(\.waker)) == [
+            "/core/pods/shop/", "/core/pods/sh",
+        ])
+    }
+
     @Test func aCommitBetweenReadingAndWaitingIsNotMissed() {
         var machine = HubMachine<String>(revision: 5)
         _ = machine.committed([event("/pods/a", 6)], at: start)
