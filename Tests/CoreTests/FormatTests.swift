@@ -16,6 +16,18 @@ import Testing
         for (target, patch, expected) in cases { #expect(MergePatch.apply(patch, to: target) == expected) }
     }
 
+    @Test func stringsAreReadToTheirEndWhereverItIs() throws {
+        for special in ["\"", "\\", "\n", "\u{1}", "\u{1F}", "é", "\u{7F}", "!", "#", "[", "]", ""] {
+            for (before, after) in (0..<18).flatMap({ place in (0..<10).map { (place, $0) } }) {
+                let text = String(repeating: "a", count: before) + special + String(repeating: "z", count: after)
+                let written = JSON.string(text).bytes
+                #expect(try JSON(parsing: written) == .string(text))
+                #expect(throws: FormatProblem.self) { try JSON(parsing: written.dropLast()) }
+            }
+        }
+        #expect(throws: FormatProblem.self) { try JSON(parsing: "\"aaaaaaaa\tbbbbbbbb\"") }
+    }
+
     @Test func appliesJSONPatches() throws {
         let cases: [(JSON, JSON, JSON)] = [
             (["foo": "bar"], [["op": "add", "path": "/baz", "value": 1]], ["foo": "bar", "baz": 1]),

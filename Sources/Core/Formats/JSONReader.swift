@@ -149,6 +149,7 @@ private struct JSONReader {
         var repeated = false
         skipSpace()
         if consume(UInt8(ascii: "}")) { return .object(JSONObject()) }
+        members.reserveCapacity(4)
         while true {
             skipSpace()
             guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") else {
@@ -248,20 +249,17 @@ private struct JSONReader {
     func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 
     mutating func string() throws(FormatProblem) -> String {
-        position += 1
-        let start = position
-        while position < bytes.count {
-            switch bytes[position] {
-            case UInt8(ascii: "\""):
-                let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
-                position += 1
-                return text
-            case UInt8(ascii: "\\"): return try escapedString(from: start)
-            case 0..<0x20: throw problem("a JSON string may not hold control characters")
-            default: position += 1
-            }
+        let start = position + 1
+        position = PlainText.end(in: bytes, from: start)
+        guard position < bytes.count else { throw problem("unexpected end of a JSON string") }
+        switch bytes[position] {
+        case UInt8(ascii: "\""):
+            let text = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
+            position += 1
+            return text
+        case UInt8(ascii: "\\"): return try escapedString(from: start)
+        default: throw problem("a JSON string may not hold control characters")
         }
-        throw problem("unexpected end of a JSON string")
     }
 
     private mutating func escapedString(from start: Int) throws(FormatProblem) -> String {

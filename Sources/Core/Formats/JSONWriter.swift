@@ -4,6 +4,7 @@ extension JSON {
     /// Compact JSON without spaces or a final newline.
     package var bytes: [UInt8] {
         var output: [UInt8] = []
+        output.reserveCapacity(512)
         write(to: &output)
         return output
     }
@@ -110,13 +111,13 @@ package enum JSONText {
         var text = text
         text.withUTF8 { bytes in
             var plainFrom = 0
-            for (position, byte) in bytes.enumerated()
-            where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
-                output.append(contentsOf: bytes[plainFrom..<position])
-                appendEscape(byte, to: &output)
-                plainFrom = position + 1
+            while true {
+                let end = PlainText.end(in: bytes, from: plainFrom)
+                output.append(contentsOf: bytes[plainFrom..<end])
+                if end == bytes.count { break }
+                appendEscape(bytes[end], to: &output)
+                plainFrom = end + 1
             }
-            output.append(contentsOf: bytes[plainFrom...])
         }
         output.append(UInt8(ascii: "\""))
     }

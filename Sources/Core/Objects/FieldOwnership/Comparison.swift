@@ -37,6 +37,7 @@ package struct Comparison: Sendable, Hashable {
             guard old != nil || new != nil else { return }
             // Equal subtrees have nothing to tell; this is what keeps the comparison of a small change short.
             if let old, let new, old == new { return }
+            if old == nil, let new { return comparison.added.insert(path, below: brought(by: new, type)) }
             let oldForm = MergeForm(type, for: old)
             let newForm = MergeForm(type, for: new)
             var isLeaf = false
@@ -45,8 +46,7 @@ package struct Comparison: Sendable, Hashable {
                 // The value changed its form: both are looked at, as upstream does.
                 _ = handle(oldForm, old, new)
             }
-            if isLeaf { return }
-            if old == nil { comparison.added.insert(path) } else if new == nil { comparison.removed.insert(path) }
+            if !isLeaf, new == nil { comparison.removed.insert(path) }
 
             func handle(_ form: MergeForm, _ old: JSON?, _ new: JSON?) -> Bool {
                 switch form {
@@ -66,6 +66,31 @@ package struct Comparison: Sendable, Hashable {
             }
         }
 
+        /// Everything below a value that was not there before, with all on the way: built from below, since most writes
+        /// of this kind are creates, in which everything is new.
+        private func brought(by value: JSON, _ type: any MergeType) -> FieldSet {
+            var entries: [FieldSet.Entry] = []
+            switch MergeForm(type, for: value) {
+            case nil, .scalar: break
+            case .list(let list):
+                if list.relation == .atomic { break }
+                let items = IndexedItems(value.array ?? [], list)
+                for element in items.order {
+                    let found = items[element]
+                    // Elements that occur twice are tracked as one, without their content.
+                    let below = found.count == 1 ? brought(by: found[0], list.element) : FieldSet()
+                    entries.append(FieldSet.Entry(element: element, isMember: true, below: below))
+                }
+            case .map(let map):
+                if map.isAtomic { break }
+                for member in filled(value.object, type.standingFields) ?? JSONObject() {
+                    let below = brought(by: member.value, type.member(member.key))
+                    entries.append(FieldSet.Entry(element: .field(member.key), isMember: true, below: below))
+                }
+            }
+            return FieldSet(entries: entries.sorted { $0.element < $1.element })
+        }
+
         private func filled(_ object: JSONObject?, _ standing: [(name: String, value: JSON)]) -> JSONObject? {
             guard var object, !standing.isEmpty else { return object }
             for field in standing where !object.contains(field.name) { object[field.name] = field.value }
@@ -73,9 +98,7 @@ package struct Comparison: Sendable, Hashable {
         }
 
         private mutating func leaf(_ old: JSON?, _ new: JSON?) -> Bool {
-            if old == nil {
-                comparison.added.insert(path)
-            } else if new == nil {
+            if new == nil {
                 comparison.removed.insert(path)
             } else if old != new {
                 comparison.modified.insert(path)

@@ -60,18 +60,23 @@ package struct FieldSet: Sendable, Hashable {
         return position < entries.count && entries[position].element == element ? entries[position] : nil
     }
 
-    mutating func insert(_ path: [PathElement]) { insert(path[...]) }
+    /// Adds a path, and what is to be below it.
+    mutating func insert(_ path: [PathElement], below: FieldSet = FieldSet()) { insert(path[...], below) }
 
-    private mutating func insert(_ path: ArraySlice<PathElement>) {
-        guard let element = path.first else { return }
+    private mutating func insert(_ path: ArraySlice<PathElement>, _ below: FieldSet) {
+        guard let element = path.first else {
+            self = union(below)
+            return
+        }
         let position = position(of: element)
         if position == entries.count || entries[position].element != element {
             entries.insert(Entry(element: element, isMember: false, below: FieldSet()), at: position)
         }
         if path.count == 1 {
             entries[position].isMember = true
+            entries[position].below = entries[position].below.union(below)
         } else {
-            entries[position].below.insert(path.dropFirst())
+            entries[position].below.insert(path.dropFirst(), below)
         }
     }
 
