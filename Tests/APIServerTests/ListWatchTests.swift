@@ -81,6 +81,26 @@ import Testing
         #expect(exact.message.contains("Unsupported value: \"Exact\": supported values: \"NotOlderThan\""))
     }
 
+    @Test func pinnedNamesAndLabelsSelectWhatHasThem() async throws {
+        let server = try await Server()
+        _ = try await server.post(Self.pods, Sample.pod("b", labels: ["app": "x"]))
+        _ = try await server.post(Self.pods, Sample.pod("web-b", labels: ["example.com/app": "x"]))
+        func names(_ query: String) async throws -> [String] {
+            try await server.get(Self.pods + "?" + query).items.map(\.name)
+        }
+        #expect(try await names("fieldSelector=metadata.name%3Db") == ["b"])
+        #expect(try await names("fieldSelector=metadata.name!%3Db") == ["web-b"])
+        #expect(try await names("labelSelector=app") == ["b"])
+        #expect(try await names("labelSelector=example.com%2Fapp%3Dx") == ["web-b"])
+        #expect(try await names("labelSelector=!app") == ["web-b"])
+        #expect(try await names("labelSelector=app+notin+(y)") == ["b", "web-b"])
+        let watch = try await server.watch(Self.pods + "?watch=true&fieldSelector=metadata.name%3Db")
+        #expect(try await watch.word() == "ADDED b")
+        _ = try await server.send(.delete, Self.pods + "/web-b?gracePeriodSeconds=0", nil)
+        _ = try await server.send(.delete, Self.pods + "/b?gracePeriodSeconds=0", nil)
+        #expect(try await watch.word() == "DELETED b")
+    }
+
     @Test func selectorsTurnChangesIntoComingsAndGoings() async throws {
         let server = try await Server()
         _ = try await server.post(Self.pods, Sample.pod("a", labels: ["app": "x"]))

@@ -2,6 +2,7 @@
 
 import Formats
 import Objects
+import Storage
 
 struct ListOptions: Sendable {
     enum Match: String, Sendable { case exact = "Exact", notOlderThan = "NotOlderThan" }
@@ -124,6 +125,14 @@ struct ListOptions: Sendable {
 
     var hasSelector: Bool { !labels.isEmpty || !fields.isEmpty || name != nil }
 
+    /// Whether a record is certainly not selected, which can mostly be told without parsing it: keys end with names, and
+    /// what carries a label mentions its key.
+    func rulesOut(_ record: Record) -> Bool {
+        if let name, !record.isNamed(name) { return true }
+        if !fields.isEmpty, let name = fields.exact("metadata.name"), !record.isNamed(name) { return true }
+        return labels.requirements.contains { $0.needsLabel && !record.mentions($0.key) }
+    }
+
     func matches(_ object: Object, by strategy: any Strategy) -> Bool {
         guard labels.isEmpty || labels.matches(object.labels) else { return false }
         if let name, name != object.name { return false }
@@ -165,5 +174,25 @@ struct Continuation: Sendable, Hashable {
         return Base64.encode(tree.bytes).compactMap {
             $0 == "+" ? "-" : $0 == "/" ? "_" : $0 == "=" ? nil : String($0)
         }.joined()
+    }
+}
+
+extension Record {
+    /// Whether an object's name, the last part of its key, is this one.
+    fileprivate func isNamed(_ name: String) -> Bool {
+        let (key, name) = (key.utf8, name.utf8)
+        return key.suffix(name.count).elementsEqual(name)
+            && key.dropLast(name.count).last == UInt8(ascii: "/")
+    }
+}
+
+extension LabelSelector.Requirement {
+    /// Whether only objects with this label can match, and their bytes have its key as it is, without escapes.
+    fileprivate var needsLabel: Bool {
+        switch test {
+        case .doesNotExist, .notIn: false
+        case .exists, .isIn, .greaterThan, .lessThan:
+            LabelRules.fault(ofKey: key) == nil && !key.utf8.contains { $0 == 0x22 || $0 == 0x5C }
+        }
     }
 }

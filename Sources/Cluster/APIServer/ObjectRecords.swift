@@ -35,6 +35,15 @@ struct ObjectRecords: Sendable {
         return resource.map { StoredVersions.convert(stored, to: $0) } ?? stored
     }
 
+    /// Whether a namespace is on its way out; 404 when it is not there. Asked by every create: most namespaces need
+    /// not be parsed for it.
+    func isEnding(namespace: String) throws -> Bool {
+        guard let record = store.get(Self.key(.namespaces, namespace: "", name: namespace)) else {
+            throw Problem.notFound(.namespaces, namespace)
+        }
+        return try record.mentions("deletionTimestamp") && Self.object(of: record).isTerminating
+    }
+
     func create(_ object: Object, of resource: Resource) async throws(StoreFailure) -> Record {
         let key = Self.key(resource, namespace: object.namespace, name: object.name)
         return try await store.create(key) { Self.bytes(of: object, at: $0, resource) }

@@ -86,7 +86,8 @@ extension KubernetesAPI {
             for (position, record) in page.records.enumerated() {
                 after = record.key
                 if options.hasSelector {
-                    guard options.matches(try ObjectRecords.object(of: record, as: call.resource), by: call.strategy)
+                    guard !options.rulesOut(record),
+                        options.matches(try ObjectRecords.object(of: record, as: call.resource), by: call.strategy)
                     else { continue }
                 }
                 selected.records.append(record)

@@ -32,6 +32,7 @@ struct WatchMachine: Sendable {
 
     /// The line of an object that was there when the watch began; nil when it is not selected.
     mutating func found(_ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8]? {
+        if options.hasSelector, options.rulesOut(record) { return nil }
         if options.hasSelector, !isSelected(try object(record)) { return nil }
         return try line(.added, record, now: now)
     }
@@ -44,6 +45,7 @@ struct WatchMachine: Sendable {
             let kind: Kind = event.kind == .delete ? .deleted : event.previous == nil ? .added : .modified
             return try line(kind, event.record, now: now)
         }
+        if options.rulesOut(event.record), event.previous.map(options.rulesOut) ?? true { return nil }
         var wasSelected = false
         if let previous = event.previous { wasSelected = isSelected(try object(previous)) }
         if event.kind == .delete { return wasSelected ? try line(.deleted, event.record, now: now) : nil }

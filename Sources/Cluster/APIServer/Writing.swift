@@ -101,10 +101,12 @@ extension KubernetesAPI {
                 "the namespace of the provided object does not match the namespace sent on the request")
         }
         object.namespace = call.namespace
-        guard let (namespace, _) = try records.get(.namespaces, namespace: "", name: call.namespace) else {
-            throw Problem.notFound(.namespaces, call.namespace)
+        guard try !records.isEnding(namespace: call.namespace) else {
+            throw terminating(call, object)
         }
-        guard namespace.isTerminating else { return }
+    }
+
+    private func terminating(_ call: APICall, _ object: Object) -> Problem {
         var problem = Problem.forbidden(
             call.resource, object.name,
             "unable to create new content in namespace \(call.namespace) because it is being terminated")
@@ -113,7 +115,7 @@ extension KubernetesAPI {
                 reason: "NamespaceTerminating", message: "namespace \(call.namespace) is being terminated",
                 field: "metadata.namespace")
         ]
-        throw problem
+        return problem
     }
 
     /// Sets what the system owns of a fresh object.

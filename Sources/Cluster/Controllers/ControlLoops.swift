@@ -35,7 +35,7 @@ package struct ControlLoops: Sendable {
             + [
                 NamespaceController(
                     client: client, namespaces: caches.namespaces, serviceAccounts: caches.serviceAccounts,
-                    configMaps: caches.configMaps, rootCertificate: rootCertificate, clock: clock, logger: logger
+                    rootCertificates: caches.rootCertificates, rootCertificate: rootCertificate, clock: clock, logger: logger
                 ).connect()
             ]
         let volumes = VolumeController(
@@ -127,7 +127,7 @@ private struct Caches {
     let jobs, cronJobs: Informer
     let pods, nodes, leases, services, slices, endpoints: Informer
     let claims, volumes, classes, budgets, autoscalers: Informer
-    let namespaces, serviceAccounts, configMaps, secrets: Informer
+    let namespaces, serviceAccounts, rootCertificates: Informer
 
     init(client: KubernetesClient, logger: Logger) {
         func informer(_ resource: Resource, indexes: [String: Indexer] = [:]) -> Informer {
@@ -163,19 +163,21 @@ private struct Caches {
         autoscalers = informer(.horizontalPodAutoscalers)
         namespaces = informer(.namespaces)
         serviceAccounts = informer(.serviceAccounts)
-        configMaps = informer(.configMaps)
-        secrets = informer(.secrets)
+        rootCertificates = Informer(
+            client: client, resource: .configMaps,
+            selection: Selection(fields: "metadata.name=\(NamespaceController.rootCertificateName)"), logger: logger)
     }
 
-    /// What the garbage collector follows.
+    /// What the garbage collector follows here. It follows the metadata of everything else by itself; ConfigMaps and
+    /// Secrets too, which are many and large and which no controller reads.
     var collected: [Informer] {
         [
             deployments, replicaSets, replicationControllers, statefulSets, daemonSets, revisions, jobs, cronJobs, pods,
-            services, slices, endpoints, claims, budgets, autoscalers, serviceAccounts, configMaps, secrets,
+            services, slices, endpoints, claims, budgets, autoscalers, serviceAccounts,
         ]
     }
 
-    var all: [Informer] { collected + [namespaces, nodes, leases, volumes, classes] }
+    var all: [Informer] { collected + [namespaces, nodes, leases, volumes, classes, rootCertificates] }
 }
 
 /// Who reports what happens, under upstream's component names.

@@ -24,8 +24,9 @@ final class VolumeUpkeep: Sendable {
 
     init(node: NodeSurroundings) {
         self.node = node
-        configMaps = Informer(client: node.client, resource: .configMaps, selection: Selection(), logger: node.logger)
-        secrets = Informer(client: node.client, resource: .secrets, selection: Selection(), logger: node.logger)
+        // That they changed is all that is asked; their content is read when a volume is made.
+        configMaps = Informer(client: node.client.showingMetadataOnly, resource: .configMaps, logger: node.logger)
+        secrets = Informer(client: node.client.showingMetadataOnly, resource: .secrets, logger: node.logger)
         configMaps.onChange { [weak self] change in self?.note(change) { .configMap($0) } }
         secrets.onChange { [weak self] change in self?.note(change) { .secret($0) } }
     }

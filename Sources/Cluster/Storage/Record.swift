@@ -16,6 +16,16 @@ package struct Record: Sendable, Hashable {
         self.revision = revision
         self.createRevision = createRevision
     }
+
+    /// Whether a word of ASCII is anywhere in the bytes: what mentions it nowhere need not be parsed for it.
+    package func mentions(_ word: String) -> Bool {
+        let word = Array(word.utf8)
+        guard let first = word.first, bytes.count >= word.count else { return word.isEmpty }
+        for start in 0...(bytes.count - word.count) where bytes[start] == first {
+            if bytes[start..<(start + word.count)].elementsEqual(word) { return true }
+        }
+        return false
+    }
 }
 
 /// One committed write. Every revision has exactly one.

@@ -16,7 +16,8 @@ package struct NamespaceController: Sendable {
     let client: KubernetesClient
     let namespaces: Informer
     let serviceAccounts: Informer
-    let configMaps: Informer
+    /// The ConfigMaps of the name `kube-root-ca.crt`.
+    let rootCertificates: Informer
     /// PEM of the certificate authority that pods trust; nil leaves `kube-root-ca.crt` out.
     let rootCertificate: String?
     let clock: WallClock
@@ -26,7 +27,7 @@ package struct NamespaceController: Sendable {
     func connect() -> Reconciler<ObjectKey> {
         let reconciler = Reconciler<ObjectKey>(name: "namespace", logger: logger, reconcile: reconcile)
         namespaces.onChange { reconciler.enqueue($0.key) }
-        for (informer, name) in [(serviceAccounts, "default"), (configMaps, Self.rootCertificateName)] {
+        for (informer, name) in [(serviceAccounts, "default"), (rootCertificates, Self.rootCertificateName)] {
             informer.onChange { change in
                 if change.key.name == name { reconciler.enqueue(ObjectKey(name: change.key.namespace)) }
             }
@@ -49,7 +50,7 @@ package struct NamespaceController: Sendable {
         guard let rootCertificate else { return }
         var map = Object(.configMaps, namespace: namespace.name, name: Self.rootCertificateName)
         map["data"] = ["ca.crt": .string(rootCertificate)]
-        if let existing = configMaps.get(map.key) {
+        if let existing = rootCertificates.get(map.key) {
             if existing["data"] == map["data"] { return }
             try await client.patch(.configMaps, map.key, .merge, ["data": map["data"] ?? .null])
         } else {
