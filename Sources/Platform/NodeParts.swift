@@ -10,7 +10,39 @@ import NodeAgent
 import Objects
 import PodNetwork
 
-/// The node's services. Making them prepares the machine; `mangrove reset` undoes that.
+/// A machine that is prepared for pods; `mangrove reset` undoes that.
+struct NodeGround: Sendable {
+    let runtime: ProcessRuntime
+    let network: RoutedNetwork
+
+    /// Sets the machine up, or says what it lacks for pods.
+    static func prepare(
+        _ configuration: Configuration, logger: Logger
+    ) async -> Result<NodeGround, Problem> {
+        do throws(Problem) {
+            return .success(try await NodeGround(configuration, logger: logger))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private init(_ configuration: Configuration, logger: Logger) async throws(Problem) {
+        guard geteuid() == 0 else {
+            throw Problem(.forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
+        }
+        let directory = configuration.directory
+        // What only looks comes first: a machine that cannot run pods is left as it is.
+        runtime = try ProcessRuntime(directory: directory + "/runtime", hidden: [directory], logger: logger)
+        try StateDirectory.prepare(directory + "/network")
+        network = try RoutedNetwork(
+            directory: directory + "/network", podCIDR: configuration.podCIDR, logger: logger)
+        try await network.start()
+        try await HostAddresses(configuration.serviceAddresses).add()
+        try await runtime.adopt()
+    }
+}
+
+/// The node's services.
 struct NodeParts: Sendable {
     let services: [PlatformService]
     let logs: PodLogs
@@ -18,22 +50,10 @@ struct NodeParts: Sendable {
     let agent: Kubelet
     let dns: ClusterDNS
 
-    /// Throws a Problem that says what this machine lacks for pods.
     init(
-        configuration: Configuration, logger: Logger, client: (String) -> KubernetesClient
-    ) async throws(Problem) {
-        guard geteuid() == 0 else {
-            throw Problem(.forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
-        }
-        let directory = configuration.directory
-        // What only looks comes first: a machine that cannot run pods is left as it is.
-        let runtime = try ProcessRuntime(directory: directory + "/runtime", hidden: [directory], logger: logger)
-        try StateDirectory.prepare(directory + "/network")
-        let network = try RoutedNetwork(
-            directory: directory + "/network", podCIDR: configuration.podCIDR, logger: logger)
-        try await network.start()
-        try await HostAddresses(configuration.serviceAddresses).add()
-        try await runtime.adopt()
+        on ground: NodeGround, configuration: Configuration, logger: Logger, client: (String) -> KubernetesClient
+    ) throws(Problem) {
+        let (directory, runtime, network) = (configuration.directory, ground.runtime, ground.network)
         let proxy = try ServiceProxy(
             client: client("service-proxy"), serviceCIDR: configuration.serviceCIDR, podCIDR: configuration.podCIDR,
             nodeName: configuration.nodeName, nodeAddress: Self.machineAddress(), logger: logger)

@@ -8,6 +8,7 @@ import Logging
 import Objects
 import Scheduling
 import Storage
+import Timing
 import Watching
 
 /// The built services. Nothing runs until the platform runs `services`.
@@ -21,9 +22,14 @@ struct Parts: Sendable {
     private let node: NodeParts?
     /// Where every part adds what it counts.
     private let metrics = MetricsRelay()
+    /// Opened when the first objects are there. Until then only the API listens: the caches of everything else, which
+    /// are large where much is stored, would keep it from being ready.
+    private let prepared = Gate()
 
+    /// Opens what is stored and sets the machine up, both at once, and makes the first objects.
     init(configuration: Configuration, store: Store, logger: Logger) async throws {
         self.configuration = configuration
+        async let ground = NodeGround.prepare(configuration, logger: logger)
         let logs = LogRelay()
         let credentials = try Credentials.open(
             at: configuration.directory + "/pki", names: configuration.serverNames,
@@ -35,9 +41,12 @@ struct Parts: Sendable {
             store: store, hub: Hub(store: store), nodeAccess: logs, usageSource: usage, authenticator: authenticator,
             contributedMetrics: { [metrics] in metrics.write(to: &$0) }, logger: logger)
         self.api = api
+        async let firstObjects: Void = api.makeFirstObjects()
         try credentials.writeKubeconfig(to: configuration.kubeconfigPath, server: "https://\(configuration.api)")
         do throws(Problem) {
-            let node = try await NodeParts(configuration: configuration, logger: logger) { Self.client($0, of: api) }
+            let node = try NodeParts(on: await ground.get(), configuration: configuration, logger: logger) {
+                Self.client($0, of: api)
+            }
             logs.connect(node.logs, access: node.agent.access, client: Self.client("pod-logs", of: api))
             usage.connect(node.meter, nodeName: configuration.nodeName)
             self.node = node
@@ -49,11 +58,12 @@ struct Parts: Sendable {
             configuration: configuration, carriesServiceAddresses: node != nil, client: { Self.client($0, of: api) },
             metrics: metrics, logger: logger)
         try addKubernetes(credentials: credentials, logger: logger)
-        services.add(discovery.services)
+        services.add(discovery.services.after(prepared))
         addRestoring(logger: logger)
         addReconcilers(authority: credentials.authorityPEM, logger: logger)
         try addAccess(credentials, authenticator.tokens, logger: logger)
         addNode()
+        try await firstObjects
     }
 
     /// A client of the embedded API server under a component's name.
@@ -63,12 +73,13 @@ struct Parts: Sendable {
         KubernetesClient(transport: InProcessTransport(api: api, identity: .component(name)), name: name)
     }
 
-    /// Makes the objects that every cluster begins with. Before anything that watches them runs.
+    /// Makes the objects that say where this cluster is, and lets everything run.
     func prepareObjects() async throws {
         let (address, port) = apiEndpoint
-        try await api.bootstrap(endpointAddress: address, port: port)
+        try await api.publish(endpointAddress: address, port: port)
         try await publishAuthority()
         try await systemObjects?.ensure()
+        prepared.open()
     }
 
     /// Where pods find the API.
@@ -117,7 +128,13 @@ struct Parts: Sendable {
     /// Stops the pods of this node gracefully.
     func stopPods() async { await node?.agent.stopPods() }
 
-    mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) { services.add(name, run) }
+    /// Adds what runs once the first objects are there.
+    mutating func add(_ name: String, _ run: @escaping @Sendable () async throws -> Void) {
+        services.add(name) { [prepared] in
+            try await prepared.wait()
+            try await run()
+        }
+    }
 
     private mutating func addKubernetes(credentials: Credentials, logger: Logger) throws {
         var addresses = [configuration.api]
@@ -144,7 +161,8 @@ struct Parts: Sendable {
         for service in node.services { add(service.name, service.run) }
         let dns = node.dns
         metrics.add { dns.writeMetrics(to: &$0) }
-        services.add(listening: "DNS server") { bound in try await dns.run { _ in bound.open() } }
+        let bound = services.gate()
+        add("DNS server") { try await dns.run { _ in bound.open() } }
         services.add(place: "dns", "\(configuration.dnsServiceAddress):53 (*.\(configuration.clusterDomain))")
     }
 }

@@ -43,6 +43,18 @@ struct PlatformServices: Sendable {
         listening += others.listening
     }
 
+    /// The same services, beginning when a gate opens.
+    func after(_ gate: Gate) -> PlatformServices {
+        var later = self
+        later.all = all.map { service in
+            PlatformService(name: service.name) {
+                try await gate.wait()
+                try await service.run()
+            }
+        }
+        return later
+    }
+
     /// Returns when every interface listens.
     func waitUntilListening() async throws {
         for gate in listening { try await gate.wait() }

@@ -7,20 +7,32 @@ extension KubernetesAPI {
     /// The namespaces that always are.
     package static let firstNamespaces = ["default", "kube-node-lease", "kube-public", "kube-system"]
 
-    /// Creates what is missing of the first objects and makes the endpoints of the `kubernetes` Service say where the
-    /// API listens; `/readyz` fails until it has returned. To be called once at start, before anything else writes.
+    /// `makeFirstObjects`, then `publish`.
     package func bootstrap(endpointAddress: String, port: Int) async throws {
+        try await makeFirstObjects()
+        try await publish(endpointAddress: endpointAddress, port: port)
+    }
+
+    /// Creates what is missing of the first objects that are the same everywhere. To be called once at start, before
+    /// anything else writes.
+    package func makeFirstObjects() async throws {
         try await ensureFirstNamespaces()
         try await bootstrapRoles()
         try await ensureSystemPriorityClasses()
+    }
+
+    /// Makes the endpoints of the `kubernetes` Service say where the API listens; `/readyz` fails until it has returned.
+    /// To be called once at start, after the first objects were made.
+    package func publish(endpointAddress: String, port: Int) async throws {
         try await ensureOwnService(endpointAddress: endpointAddress, port: port)
         // Definitions that were to go when the program ended go now.
         try await settleDefinitions()
         bootstrapped.open()
     }
 
-    /// Makes what somebody deleted or changed of the first namespaces and the `kubernetes` Service as it was, now and whenever it is
-    /// called again (upstream: the controllers systemnamespaces and kubernetesservice of `pkg/controlplane`).
+    /// Makes what somebody deleted or changed of the first namespaces and the `kubernetes` Service as it was, now and
+    /// whenever it is called again (upstream: the controllers systemnamespaces and kubernetesservice of
+    /// `pkg/controlplane`).
     package func restoreFirstObjects(endpointAddress: String, port: Int) async throws {
         try await bootstrapped.wait()
         try await ensureFirstNamespaces()
@@ -28,8 +40,11 @@ extension KubernetesAPI {
     }
 
     private func ensureFirstNamespaces() async throws {
-        for name in Self.firstNamespaces {
-            try await ensure(Object(.namespaces, name: name), of: .namespaces)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for name in Self.firstNamespaces {
+                group.addTask { try await self.ensure(Object(.namespaces, name: name), of: .namespaces) }
+            }
+            try await group.waitForAll()
         }
     }
 
