@@ -8,11 +8,15 @@ connections, 16 of them where nothing else is said.
                  run; peer: etcd to /health, empty and with as many keys
   memory, CPU    resident set and share of one core over five seconds when nothing is asked; peer: etcd
   gets           GET of one ConfigMap; peer: nginx with a file of the same bytes
-  creates        durable creates of ConfigMaps; peers: etcd, puts of as many bytes through its JSON gateway, and SQLite, one
-                 writer with one fsync a commit
+  creates        durable creates of ConfigMaps; peers: etcd, puts of as many bytes through its JSON gateway; SQLite, one
+                 writer with one fsync a commit; and the disk: what 16 waiting connections could not exceed if all shared
+                 each sync and nothing else took time
   list           GET of 13,400 ConfigMaps, 17 MB, one after another; peer: nginx with a file of the same bytes
   pods           see pods.py
   watch fan-out  events received by 1,000 watches of one namespace, all together, while 16 connections create; no peer
+
+The notes say how much processor time an operation costs the server and, after the plus, the generator.
+`--only gets,watch` measures some rows.
 """
 
 import argparse
@@ -88,11 +92,14 @@ class Server:
         """CPU used so far, in the kernel's units."""
         return self._of_all(lambda each: sum(map(int, (each / "stat").read_text().rsplit(") ", 1)[1].split()[11:13])))
 
+    def processor_seconds(self):
+        return self.ticks() / os.sysconf("SC_CLK_TCK")
+
     def cpu(self, seconds=5):
         """Per cent of one core over some seconds."""
-        before = self.ticks()
+        before = self.processor_seconds()
         time.sleep(seconds)
-        return (self.ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds * 100
+        return (self.processor_seconds() - before) / seconds * 100
 
 
 class Load:
@@ -120,6 +127,16 @@ def sqlite_commits(directory, count=500):
     began = time.monotonic()
     for each in range(count):
         database.execute("INSERT INTO t VALUES (?, ?)", (str(each), b"b" * 1200))
+    return count / (time.monotonic() - began)
+
+
+def disk_syncs(directory, count=500):
+    """Appends of one shared commit's size with a sync each, in one second."""
+    file = os.open(directory / "peer.sync", os.O_CREAT | os.O_WRONLY)
+    began = time.monotonic()
+    for _ in range(count):
+        os.write(file, b"b" * 32768)
+        os.fdatasync(file)
     return count / (time.monotonic() - began)
 
 
@@ -174,45 +191,63 @@ http {{ access_log off; server {{ listen 127.0.0.1:{NGINX} ssl; root {directory}
     def post(self, path, body):
         return self.load.run("post", API, self.token, path, 1, 1, body)
 
+    def costs(self, mode, path, connections, count, *rest):
+        """What a load on Mangrove came to, and a note on its latency and cost."""
+        before = self.mangrove.processor_seconds()
+        seen = self.load.run(mode, API, self.token, path, connections, count, *rest)
+        cost = (self.mangrove.processor_seconds() - before) / count * 1e6
+        if mode == "watch":
+            return seen, f"{cost / connections:.1f} + {seen['cpu_us']:.1f} µs of CPU an event"
+        return seen, (f"p50 {seen['p50_ms']:.2f} ms, p99 {seen['p99_ms']:.2f} ms, "
+                      f"{cost:.0f} + {seen['cpu_us']:.0f} µs of CPU")
+
+    def wants(self, *rows):
+        return not self.arguments.only or any(each in self.arguments.only.split(",") for each in rows)
+
     def run(self):
         first = self.mangrove.start()
         self.token = (self.state / "pki" / "admin.token").read_text().strip()
         empty = (first, self.etcd.start())
         time.sleep(3)  # Idle is after the start's own work.
         self.table.add("start empty, s", empty[0], "etcd", empty[1])
-        self.table.add("idle memory, MiB", self.mangrove.memory(), "etcd", self.etcd.memory())
-        self.table.add("idle CPU, % of a core", self.mangrove.cpu(), "etcd", self.etcd.cpu())
+        if self.wants("idle"):
+            self.table.add("idle memory, MiB", self.mangrove.memory(), "etcd", self.etcd.memory())
+            self.table.add("idle CPU, % of a core", self.mangrove.cpu(), "etcd", self.etcd.cpu())
         maps = "/api/v1/namespaces/default/configmaps"
         self.post(maps, configmap("bench", 400))
         (self.directory / "www" / "object.json").write_bytes(self.fetch(maps + "/bench"))
         self.nginx.start()
-        self.gets(maps)
-        if os.geteuid() == 0:
+        if self.wants("gets"):
+            self.gets(maps)
+        if os.geteuid() == 0 and self.wants("pods"):
             Pods(API, self.token, self.mangrove.process, self.table, self.directory).run()
-        self.creates()
-        self.lists()
-        self.restart()
-        self.fan_out()
+        if self.wants("creates", "list", "restart"):
+            self.creates()
+        if self.wants("list"):
+            self.lists()
+        if self.wants("restart"):
+            self.restart()
+        if self.wants("watch"):
+            self.fan_out()
         self.table.show()
 
     def gets(self, maps):
         self.load.run("get", API, self.token, maps + "/bench", CONNECTIONS, 20_000)  # Warm up both sides.
-        ours = self.load.run("get", API, self.token, maps + "/bench", CONNECTIONS, 60_000)
+        ours, note = self.costs("get", maps + "/bench", CONNECTIONS, 60_000)
         theirs = self.load.run("get", NGINX, "", "/object.json", CONNECTIONS, 60_000)
-        note = f"p50 {ours['p50_ms']:.2f} ms, p99 {ours['p99_ms']:.2f} ms"
         self.table.add("gets/s", ours["per_second"], "nginx", theirs["per_second"], note)
 
     def creates(self):
         self.post("/api/v1/namespaces", json.dumps(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "bench"}}))
         body = configmap("bench-%N", 940)
-        ours = self.load.run("post", API, self.token, "/api/v1/namespaces/bench/configmaps", CONNECTIONS, LISTED, body)
+        ours, note = self.costs("post", "/api/v1/namespaces/bench/configmaps", CONNECTIONS, LISTED, body)
         value = base64.b64encode(b"b" * 1240).decode()
         theirs = self.load.run("post", ETCD, "", "/v3/kv/put", CONNECTIONS, LISTED,
                                json.dumps({"key": "%K", "value": value}))
-        note = f"p50 {ours['p50_ms']:.2f} ms, p99 {ours['p99_ms']:.2f} ms"
         self.table.add("durable creates/s", ours["per_second"], "etcd", theirs["per_second"], note)
         self.table.add("durable creates/s", ours["per_second"], "SQLite, one by one", sqlite_commits(self.directory))
+        self.table.add("durable creates/s", ours["per_second"], "disk", disk_syncs(self.directory) * CONNECTIONS)
 
     def lists(self):
         path = "/api/v1/namespaces/bench/configmaps"
@@ -237,10 +272,10 @@ http {{ access_log off; server {{ listen 127.0.0.1:{NGINX} ssl; root {directory}
         time.sleep(1)  # Until its own first objects are there.
         path = "/api/v1/namespaces/fan/configmaps"
         revision = json.loads(self.fetch(path))["metadata"]["resourceVersion"]
-        seen = self.load.run("watch", API, self.token, path, WATCHERS, 1_000, configmap("fan-%N", 200),
-                             f"{path}?watch=1&resourceVersion={revision}&timeoutSeconds=600")
+        seen, cost = self.costs("watch", path, WATCHERS, 1_000, configmap("fan-%N", 200),
+                                f"{path}?watch=1&resourceVersion={revision}&timeoutSeconds=600")
         self.table.add("watch events/s", seen["per_second"],
-                       note=f"{WATCHERS} watches, {seen['posts_per_second']:.0f} creates/s meanwhile")
+                       note=f"{WATCHERS} watches, {seen['posts_per_second']:.0f} creates/s meanwhile, {cost}")
         self.table.add("memory with watches, MiB", self.mangrove.memory())
 
     def stop(self):
@@ -252,6 +287,7 @@ http {{ access_log off; server {{ listen 127.0.0.1:{NGINX} ssl; root {directory}
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--mangrove", required=True)
+    parser.add_argument("--only", default="", help="of: idle, gets, pods, creates, list, restart, watch")
     parser.add_argument("--keep", action="store_true", help="leave the directory with the logs")
     arguments = parser.parse_args()
     need(shutil.which("gcc"), "gcc")
