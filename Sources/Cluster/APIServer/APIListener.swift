@@ -47,6 +47,9 @@ package final class APIListener: Sendable {
         tls.minimumTLSVersion = .tlsv12
         tls.certificateVerification = .optionalVerification
         tls.trustRoots = .certificates(roots)
+        // How long a connection that is closed waits for its client to say that it has read the end. Who does not read,
+        // as a watch that was forgotten, must not hold up the end of the server.
+        tls.shutdownTimeout = .milliseconds(500)
         self.tls = tls
     }
 
@@ -54,15 +57,14 @@ package final class APIListener: Sendable {
     package func run(bound: @escaping @Sendable (Int) -> Void = { _ in }) async throws {
         let configuration = HTTP2UpgradeChannel.Configuration(
             streamConfiguration: .init(additionalChannelHandlers: [ReaderPresence()]))
-        let server = try HTTPServerBuilder.http2Upgrade(tlsConfiguration: tls, configuration: configuration)
-            .buildServer(
-                configuration: .init(address: .hostname(host, port: port), serverName: nil),
-                eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet(logger)
-            ) { [self] request, writer, channel in
-                try await respond(to: request, writer, channel)
-            } onServerRunning: { [port] channel in
-                bound(channel.localAddress?.port ?? port)
-            }
+        let connections = try HTTP2UpgradeChannel(tlsConfiguration: tls, configuration: configuration) {
+            [self] request, writer, channel in try await respond(to: request, writer, channel)
+        }
+        let server = Server(
+            childChannelSetup: OnItsLoop(child: connections),
+            configuration: .init(address: .hostname(host, port: port), serverName: nil),
+            onServerRunning: { [port] channel in bound(channel.localAddress?.port ?? port) },
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.quiet(logger))
         try await server.run()
     }
 
@@ -78,12 +80,12 @@ package final class APIListener: Sendable {
         // A stream of HTTP/2 cannot become anything else.
         if let upgrade = answer.upgrade, channel.parent?.parent == nil {
             let link = try await upgrade.take(channel)
-            await upgrade.serve(link)
+            await LoopExecutor.away { await upgrade.serve(link) }
             return await link.close()
         }
         if let tunnel = answer.tunnel, channel.parent?.parent == nil {
             let link = try await BareLink.take(channel)
-            await tunnel(link)
+            await LoopExecutor.away { await tunnel(link) }
             return await link.close()
         }
         var head = answer.response

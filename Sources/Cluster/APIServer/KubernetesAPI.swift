@@ -76,7 +76,11 @@ package final class KubernetesAPI: Sendable {
                 return try await Caller.$current.withValue(caller) {
                     try await answer(request, query: target.query, path: path, body: body)
                 }
-            default: return try await document(target.route, request: request, query: target.query)
+            case .health: return try await document(target.route, request: request, query: target.query)
+            default:
+                return try await LoopExecutor.away {
+                    try await document(target.route, request: request, query: target.query)
+                }
             }
         } catch let problem as Problem {
             return .problem(problem, accept: request.headerFields[.accept])
@@ -123,17 +127,17 @@ package final class KubernetesAPI: Sendable {
         case (.status, _): return try await status(call)
         case (.scale, _): return try await scale(call)
         case (.binding, _): return try await bind(call)
-        case (.log, _): return try await log(call)
+        case (.log, _): return try await LoopExecutor.away { try await log(call) }
         case (.finalize, _): return try await finalize(call)
-        case (.exec, _): return try await command(call, attaches: false)
-        case (.attach, _): return try await command(call, attaches: true)
-        case (.portforward, _): return try await portForward(call)
+        case (.exec, _): return try await LoopExecutor.away { try await command(call, attaches: false) }
+        case (.attach, _): return try await LoopExecutor.away { try await command(call, attaches: true) }
+        case (.portforward, _): return try await LoopExecutor.away { try await portForward(call) }
         case (.token, _): return try await requestToken(call)
         case (.approval, _): return try await approve(call)
         case (.eviction, _): return try await evict(call)
         case (.ephemeralcontainers, _): return try await podPart(.ephemeralContainers, call)
         case (.resize, _): return try await podPart(.resources, call)
-        case (.proxy, _): return try await proxy(call)
+        case (.proxy, _): return try await LoopExecutor.away { try await proxy(call) }
         }
     }
 
@@ -141,7 +145,7 @@ package final class KubernetesAPI: Sendable {
         if call.served.backing == .virtual { return try await virtual(call) }
         switch call.request.method {
         case .get where call.query.flag("watch"): return try await watch(call)
-        case .get, .head: return try list(call)
+        case .get, .head: return try await LoopExecutor.away { try list(call) }
         case .post: return try await create(call)
         case .delete: return try await deleteCollection(call)
         default: throw call.methodNotAllowed

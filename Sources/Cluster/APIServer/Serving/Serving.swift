@@ -37,7 +37,7 @@ extension KubernetesAPI {
         }
         let seconds = (environment.now() - began) / .seconds(1)
         traffic.withLock { $0.answered(summary, code: code, seconds: seconds) }
-        return Gzip.compressed(answer, for: request)
+        return await Gzip.compressed(answer, for: request)
     }
 }
 
