@@ -15,7 +15,7 @@ from v2.nacos import (
     RegisterInstanceParam, SubscribeServiceParam)
 
 SERVER = os.environ.get("MANGROVE_NACOS", "127.0.0.1:8848")
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def config(namespace="", username=None, password=None):
