@@ -29,6 +29,18 @@ import Testing
         #expect(decisions == [.wait, .wait, .acknowledge(reason: "Acknowledged", message: message)])
     }
 
+    @Test func namesThoseWhoAcknowledgeBeforeThePodIsLookedAt() {
+        var machine = WithdrawalMachine()
+        machine.withdrew("10.0.0.1", usedBy: outstanding("x"), now: .seconds(10))
+        let decision = machine.looked(at: pod(), outstanding: [], now: .milliseconds(10_005))
+        #expect(decision == .acknowledge(reason: "Acknowledged", message: "1 acknowledgement in 5 ms: x"))
+        machine.vanished(uid: "uid-a")
+        machine.lifted("10.0.0.1")
+        let next = machine.looked(at: pod("b"), outstanding: [], now: .seconds(20))
+        let message = "no subscriber knew it (0 acknowledgements in 0 ms)"
+        #expect(next == .acknowledge(reason: "Acknowledged", message: message))
+    }
+
     @Test func letsConsumersComeBackAfterAStart() {
         var machine = WithdrawalMachine()
         let early = machine.looked(at: pod(), outstanding: [], now: .seconds(1))

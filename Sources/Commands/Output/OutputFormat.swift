@@ -12,7 +12,7 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
         switch self {
         case .table: Terminal.say(table())
         case .json: Terminal.say(tree.pretty())
-        case .yaml: Terminal.say(tree.yaml)
+        case .yaml: Terminal.show(tree.yaml)
         }
     }
 }

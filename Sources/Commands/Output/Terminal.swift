@@ -10,9 +10,11 @@ package enum Terminal {
     static func bold(_ text: String) -> String { hasColours ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
     static func green(_ text: String) -> String { hasColours ? "\u{1B}[32m\(text)\u{1B}[0m" : text }
 
-    static func say(_ text: String) {
-        write(text + "\n", to: STDOUT_FILENO)
-    }
+    /// A line, or several, on standard output.
+    static func say(_ text: String) { show(text + "\n") }
+
+    /// Text that ends its own lines, on standard output.
+    static func show(_ text: String) { write(text, to: STDOUT_FILENO) }
 
     /// A line on standard error, for progress and problems.
     static func note(_ text: String) {

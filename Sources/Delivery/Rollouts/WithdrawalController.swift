@@ -67,12 +67,16 @@ package final class WithdrawalController: Sendable {
         }
     }
 
+    private var sinceStart: Duration { ContinuousClock.now - started }
+
     /// Brings the catalogue's withdrawals in line with the pods at an address.
     private func follow(_ address: String) {
         if WithdrawalMachine.isWithdrawn(pods.indexed(Self.addressIndex, address)) {
-            catalogue.withdraw(address: address)
+            let holders = Set(catalogue.withdraw(address: address).map(\.subscriber))
+            if !holders.isEmpty { machine.withLock { $0.withdrew(address, usedBy: holders, now: sinceStart) } }
         } else {
             catalogue.liftWithdrawal(address: address)
+            machine.withLock { $0.lifted(address) }
         }
     }
 
@@ -82,7 +86,7 @@ package final class WithdrawalController: Sendable {
         guard catalogue.isComplete else { return .again(after: .milliseconds(100)) }
         let address = WithdrawalMachine.address(of: pod)
         let outstanding = Set((address.map { catalogue.outstanding(address: $0) } ?? []).map(\.subscriber))
-        let now = ContinuousClock.now - started
+        let now = sinceStart
         switch machine.withLock({ $0.looked(at: pod, outstanding: outstanding, now: now) }) {
         case .nothing: return .done
         case .wait:

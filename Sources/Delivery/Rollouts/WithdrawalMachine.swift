@@ -31,8 +31,18 @@ package struct WithdrawalMachine: Sendable {
     }
 
     private var leaving: [String: Leaving] = [:]
+    /// By address, who used it when it was withdrawn, and when that was. Some acknowledge before the pod is looked at.
+    private var withdrawals: [String: Leaving] = [:]
 
     package init() {}
+
+    /// An address was withdrawn, which these subscribers use.
+    package mutating func withdrew(_ address: String, usedBy subscribers: Set<SubscriberID>, now: Duration) {
+        withdrawals[address] = Leaving(since: now, seen: subscribers)
+    }
+
+    /// An address may be used again.
+    package mutating func lifted(_ address: String) { withdrawals[address] = nil }
 
     /// Pods that leave and are not acknowledged.
     package var count: Int { leaving.count }
@@ -61,13 +71,13 @@ package struct WithdrawalMachine: Sendable {
             leaving[pod.uid] = nil
             return .nothing
         }
-        guard Self.address(of: pod) != nil else {
+        guard let address = Self.address(of: pod) else {
             return pod.spec["hostNetwork"]?.bool == true
                 ? .acknowledge(
                     reason: "HostNetwork", message: "shares the host's address, so consumers are not waited for")
                 : .acknowledge(reason: "NoAddress", message: "never had an address")
         }
-        var entry = leaving[pod.uid] ?? Leaving(since: now)
+        var entry = leaving[pod.uid] ?? withdrawals[address] ?? Leaving(since: now)
         entry.seen.formUnion(outstanding)
         leaving[pod.uid] = entry
         guard outstanding.isEmpty, now >= Self.reconnectAllowance else { return .wait }

@@ -161,7 +161,16 @@ package final class ServiceCatalogue: Sendable {
     /// Hides every instance at an address, of any origin, also those declared later, until `liftWithdrawal`.
     ///
     /// Not for an address that several share (a pod on the host's network).
-    package func withdraw(address: String) { perform { $0.withdrew(address: address) } }
+    ///
+    /// - Returns: Who may use the address at this moment, and so has to acknowledge; empty when it was withdrawn before.
+    @discardableResult
+    package func withdraw(address: String) -> [Outstanding] {
+        perform { machine in
+            guard !machine.withdrawn.contains(address) else { return [] }
+            machine.withdrew(address: address)
+            return machine.outstanding(address: address)
+        }
+    }
 
     /// The owner of the address is gone: forgets what it had declared of itself; the address may be used again.
     package func liftWithdrawal(address: String) { perform { $0.withdrawalLifted(address: address) } }
