@@ -10,8 +10,11 @@ import Timing
 /// One watch per deletable resource: those that the controllers share, and one of its own for each other resource that
 /// discovery names, custom resources that come and go included.
 final class OwnerMonitors: Sendable {
-    /// Between looks at discovery.
+    /// Between looks at discovery, when no definition changes.
     static let discoveryInterval = Duration.seconds(30)
+    /// From a definition's change to the look: it is served a moment later, and seldom changes alone.
+    static let definitionPause = Duration.milliseconds(200)
+    static let definitions = "customresourcedefinitions.apiextensions.k8s.io"
     /// Resources whose objects live too shortly and too many to be followed, as upstream leaves them out.
     static let ignored: Set<String> = ["events", "events.events.k8s.io"]
 
@@ -25,6 +28,8 @@ final class OwnerMonitors: Sendable {
         var monitors: [Resource: Monitor] = [:]
         /// Everything that the server has, followed or not; empty before the first look.
         var known: [Resource] = []
+        /// Opened by a definition's change.
+        var isOutdated = Gate()
     }
 
     private let client: KubernetesClient
@@ -70,14 +75,28 @@ final class OwnerMonitors: Sendable {
     func run() async {
         await withDiscardingTaskGroup { group in
             while !Task.isCancelled {
+                let isOutdated = Gate()
+                state.withLock { $0.isOutdated = isOutdated }
                 do {
                     for monitor in adopt(try await client.discover()) { group.addTask { await self.follow(monitor) } }
                 } catch {
                     if Task.isCancelled { break }
                     logger.warning("discovery failed; known resources are followed", metadata: ["error": "\(error)"])
                 }
-                try? await Task.sleep(for: Self.discoveryInterval)
+                await Self.pause(unless: isOutdated)
             }
+            group.cancelAll()
+        }
+    }
+
+    private static func pause(unless isOutdated: Gate) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { try? await Task.sleep(for: discoveryInterval) }
+            group.addTask {
+                try? await isOutdated.wait()
+                try? await Task.sleep(for: definitionPause)
+            }
+            await group.next()
             group.cancelAll()
         }
     }
@@ -107,7 +126,11 @@ final class OwnerMonitors: Sendable {
 
     private func follow(_ monitor: Monitor) async {
         let resource = monitor.informer.resource
-        monitor.informer.onChange { [onChange] in onChange(resource, $0) }
+        let isDefinitions = resource.qualifiedName == Self.definitions
+        monitor.informer.onChange { [self] change in
+            onChange(resource, change)
+            if isDefinitions { state.withLock { $0.isOutdated }.open() }
+        }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await monitor.informer.run() }
             group.addTask { try? await monitor.retired.wait() }
