@@ -67,8 +67,10 @@ let rooms: [Target] = [
 ]
 
 let tests: [Target] = [
-    suite("Core", of: "Formats", "Objects", "Timing"),
-    suite("Storage", of: "Formats", "Objects", "Timing", "Storage", "Watching", parts: .log),
+    // Seeded randomness and mutated input, for every suite that needs them.
+    .target(name: "Fuzzing", path: "Tests/Fuzzing"),
+    suite("Core", of: "Fuzzing", "Formats", "Objects", "Timing"),
+    suite("Storage", of: "Fuzzing", "Formats", "Objects", "Timing", "Storage", "Watching", parts: .log),
     suite("CustomResources", of: "Formats", "Objects", "CustomResources"),
     suite("APIServer", of: "Formats", "Objects", "Timing", "Storage", "Watching", "Access", "CustomResources",
           "APIServer", "Client", parts: .httpTypes, .nio, .x509, .crypto, .log),
@@ -82,13 +84,16 @@ let tests: [Target] = [
           parts: .httpTypes, .log),
     suite("NodeAgent", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "ContainerRuntimes", "PodNetwork",
           "NodeAgent", parts: .httpTypes, .nio, .log),
-    suite("Catalogue", of: "Formats", "Timing", "Frameworks", "Catalogue"),
+    suite("Catalogue", of: "Fuzzing", "Formats", "Timing", "Frameworks", "Catalogue"),
     suite("HTTPServing", of: "Formats", "HTTPServing", parts: .nio, .nioHTTP1),
-    suite("NacosServer", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Frameworks", "Catalogue",
-          "Configurations", "HTTPServing", "NacosServer", "RegistrySync", parts: .nio, .nioHTTP1, .grpc, .log),
-    suite("EurekaServer", of: "Formats", "Frameworks", "Catalogue", "HTTPServing", "EurekaServer"),
-    suite("ZooKeeperServer", of: "Formats", "Objects", "Frameworks", "Catalogue", "ZooKeeperServer", parts: .nio, .log),
-    suite("DNSServer", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "DNSServer", parts: .nio, .log),
+    suite("NacosServer", of: "Fuzzing", "Formats", "Objects", "Timing", "Client", "Reconciling", "Frameworks",
+          "Catalogue", "Configurations", "HTTPServing", "NacosServer", "RegistrySync",
+          parts: .nio, .nioHTTP1, .grpc, .log),
+    suite("EurekaServer", of: "Fuzzing", "Formats", "Frameworks", "Catalogue", "HTTPServing", "EurekaServer"),
+    suite("ZooKeeperServer", of: "Fuzzing", "Formats", "Objects", "Frameworks", "Catalogue", "ZooKeeperServer",
+          parts: .nio, .log),
+    suite("DNSServer", of: "Fuzzing", "Formats", "Objects", "Timing", "Client", "Reconciling", "DNSServer",
+          parts: .nio, .log),
     suite("RegistrySync", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Frameworks", "Catalogue",
           "Configurations", "RegistrySync", "Rollouts", parts: .httpTypes, .log),
     suite("Platform", of: "Formats", "Objects", "Timing", "Client", "Reconciling", "Access", "APIServer", "Platform",
@@ -97,7 +102,7 @@ let tests: [Target] = [
     // Measures the catalogue without an interface in between; `make bench-catalogue`.
     .executableTarget(name: "catalogue-bench", dependencies: ["Catalogue", "Frameworks"], path: "Benchmarks/Catalogue"),
     // A program for tests to kill: it has the store open and writes without pause.
-    .executableTarget(name: "store-under-load", dependencies: ["Storage", "Watching"] + [Part.log.product],
+    .executableTarget(name: "store-under-load", dependencies: ["Fuzzing", "Storage", "Watching"] + [Part.log.product],
                       path: "Tests/StoreUnderLoad"),
 ]
 

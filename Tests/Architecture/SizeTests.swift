@@ -77,7 +77,7 @@ import Testing
     }
 
     /// The function that a line begins to declare, by words: a regular expression on every line would take a minute.
-    private func declaration(_ line: String) -> (indentation: String, name: String)? {
+    private func declaration(_ line: Substring) -> (indentation: String, name: String)? {
         let words = line.split(separator: " ")
         for (position, word) in words.enumerated() {
             let isFunction = word == "func" && position + 1 < words.count

@@ -1,24 +1,16 @@
 // Random histories of the catalogue beside a model that recomputes everything from a plain list of what was said.
 
 import Frameworks
+import Fuzzing
 import Testing
 
 @testable import Catalogue
 
-/// A seeded generator (SplitMix64), so that a failure names all it takes to see it again.
-private struct Dice: RandomNumberGenerator {
-    var state: UInt64
+/// What a history is made by; a failure names its seed.
+extension SeededGenerator {
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func roll(_ sides: Int) -> Int { Int(next() % UInt64(sides)) }
-    mutating func pick<T>(_ list: [T]) -> T { list[roll(list.count)] }
+    fileprivate mutating func roll(_ sides: Int) -> Int { Int.random(in: 0..<sides, using: &self) }
+    fileprivate mutating func pick<T>(_ list: [T]) -> T { list[roll(list.count)] }
 }
 
 /// What writers said and have not taken back.
@@ -110,7 +102,7 @@ private struct Model {
 
 private struct History {
     let seed: UInt64
-    var dice: Dice
+    var dice: SeededGenerator
     var machine = CatalogueMachine(sources: [], firstVersion: 1_000)
     var model = Model()
     var now = ContinuousClock.now
@@ -130,7 +122,7 @@ private struct History {
 
     init(seed: UInt64) {
         self.seed = seed
-        dice = Dice(state: seed)
+        dice = SeededGenerator(seed: seed)
     }
 
     private mutating func instance(_ service: ServiceName) -> Instance {

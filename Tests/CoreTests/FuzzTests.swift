@@ -1,85 +1,23 @@
-// Mutated texts and bytes for every decoder that reads from the network. `make fuzz` runs many rounds, the tests a few.
-//
-// MANGROVE_FUZZ_ROUNDS and MANGROVE_FUZZ_SEED say how many and which; the same seed gives the same rounds again.
+// Mutated texts and bytes for every decoder of the core rooms.
 
 import Formats
-import Glibc
+import Fuzzing
 import Testing
 
 @testable import Objects
 
-/// SplitMix64: a small generator whose whole state is its seed.
-private struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
-private enum Fuzz {
-    static let rounds = number("MANGROVE_FUZZ_ROUNDS") ?? 400
-    static let seed = UInt64(number("MANGROVE_FUZZ_SEED") ?? 20_261_123)
-
-    private static func number(_ name: String) -> Int? {
-        getenv(name).flatMap { Int(String(cString: $0)) }
-    }
-
-    /// Calls `body` with a mutation of one of the samples, each round from a seed of its own, which a failure names.
-    static func run(_ samples: [[UInt8]], _ body: ([UInt8]) throws -> Void) {
-        for round in 0..<rounds {
-            let seed = seed &+ UInt64(round)
-            var generator = SeededGenerator(state: seed)
-            let input = mutated(samples, using: &generator)
-            do {
-                try body(input)
-            } catch {
-                Issue.record("MANGROVE_FUZZ_SEED=\(seed) MANGROVE_FUZZ_ROUNDS=1: \(error) for \(input)")
-                return
-            }
-        }
-    }
-
-    private static let texts: [String] = [
+private let fuzz = Fuzz(
+    [
         "{", "}", "[", "]", "\"", ":", ",", "null", "\\u", "\\ud800", "1e999", "-", "0", "99999999999999999999", "&a",
         "*a", "<<: *a", "---", "!!int", "$patch", "replace", "/", "~1", "..", "%00", "=", "!=", " in (", "(", ")",
-    ]
-    private static let codes: [[UInt8]] = [
-        [0], [0xFF], [0x80], [0xC3], [0x0A], [0x08, 0x96, 0x01], [0x0A, 0xFF, 0xFF, 0xFF, 0x7F],
-    ]
-    private static let fragments: [[UInt8]] = texts.map { Array($0.utf8) } + codes
-
-    private static func mutated(_ samples: [[UInt8]], using generator: inout SeededGenerator) -> [UInt8] {
-        var bytes = samples.randomElement(using: &generator) ?? []
-        for _ in 0..<Int.random(in: 1...6, using: &generator) {
-            let position = Int.random(in: 0...bytes.count, using: &generator)
-            let end = min(bytes.count, position + Int.random(in: 0...12, using: &generator))
-            switch Int.random(in: 0..<7, using: &generator) {
-            case 0 where position < bytes.count: bytes[position] = UInt8.random(in: .min ... .max, using: &generator)
-            case 1 where position < bytes.count: bytes[position] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
-            case 2: bytes.removeSubrange(position..<end)
-            case 3: bytes.insert(contentsOf: fragments.randomElement(using: &generator) ?? [], at: position)
-            case 4: bytes.insert(contentsOf: bytes[position..<end], at: position)
-            case 5: bytes.removeSubrange(position...)
-            default:
-                let other = samples.randomElement(using: &generator) ?? []
-                bytes.replaceSubrange(position..., with: other.suffix(Int.random(in: 0...40, using: &generator)))
-            }
-        }
-        return bytes
-    }
-}
-
-private struct Broken: Error, CustomStringConvertible {
-    var description: String
-    init(_ description: String) { self.description = description }
-}
+    ],
+    bytes: [[0], [0xFF], [0x80], [0xC3], [0x0A], [0x08, 0x96, 0x01], [0x0A, 0xFF, 0xFF, 0xFF, 0x7F]])
 
 @Suite struct FuzzTests {
+    private func run(_ samples: [[UInt8]], _ body: ([UInt8]) throws -> Void) {
+        #expect(fuzz.failure(of: samples) { input, _ in try body(input) } == nil)
+    }
+
     static let manifests: [JSON] = [
         [
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -147,7 +85,7 @@ private struct Broken: Error, CustomStringConvertible {
     ]
 
     @Test func textsOfJSON() {
-        Fuzz.run(Self.manifests.map(\.bytes)) { input in
+        run(Self.manifests.map(\.bytes)) { input in
             guard let tree = try? JSON(parsing: input) else { return }
             guard try JSON(parsing: tree.bytes) == tree else { throw Broken("written JSON reads otherwise") }
             guard try JSON(parsing: tree.pretty()) == tree else { throw Broken("indented JSON reads otherwise") }
@@ -156,7 +94,7 @@ private struct Broken: Error, CustomStringConvertible {
 
     @Test func textsOfYAML() {
         let anchors = Array("a: &a {b: 1}\nc: {<<: *a, d: [*a, ~, 0x1F, 1e3, yes]}\ne: |\n  x\n  y\n".utf8)
-        Fuzz.run(Self.manifests.map { Array($0.yaml.utf8) } + [anchors]) { input in
+        run(Self.manifests.map { Array($0.yaml.utf8) } + [anchors]) { input in
             guard let document = try? YAMLDocument(parsing: input) else { return }
             let again = try YAMLDocument(parsing: Array(document.value.yaml.utf8))
             guard again.value == document.value, again.duplicates.isEmpty else {
@@ -167,7 +105,7 @@ private struct Broken: Error, CustomStringConvertible {
 
     @Test func envelopesOfProtobuf() throws {
         let samples = try Self.manifests.map { try KubernetesProtobuf.bytes(of: $0) }
-        Fuzz.run(samples) { input in
+        run(samples) { input in
             guard let envelope = try? KubernetesProtobuf.Envelope(opening: input),
                 let type = KubernetesProtobuf.type(apiVersion: envelope.apiVersion, kind: envelope.kind),
                 let tree = try? envelope.object(as: type)
@@ -182,7 +120,7 @@ private struct Broken: Error, CustomStringConvertible {
     @Test func patchesOfAllKinds() throws {
         let deployment = try #require(Self.manifests.first)
         let type = try #require(Schema.type(apiVersion: "apps/v1", kind: "Deployment"))
-        Fuzz.run((Self.patches + Self.operations).map(\.bytes)) { input in
+        run((Self.patches + Self.operations).map(\.bytes)) { input in
             guard let patch = try? JSON(parsing: input) else { return }
             let merged = MergePatch.apply(patch, to: deployment)
             guard MergePatch.apply(patch, to: merged) == merged else { throw Broken("a merge patch has no end") }
@@ -198,7 +136,7 @@ private struct Broken: Error, CustomStringConvertible {
             "app=web,tier in (front, back),!canary,a notin (b),n>5,x", "example.com/app!=web", "k8s.io/a==b , c",
             "metadata.name=a,spec.nodeName!=b", "status.phase=a\\,b\\=c\\\\",
         ]
-        Fuzz.run(samples.map { Array($0.utf8) }) { input in
+        run(samples.map { Array($0.utf8) }) { input in
             let text = String(decoding: input, as: UTF8.self)
             if let selector = try? LabelSelector(parsing: text) {
                 guard try LabelSelector(parsing: selector.text).text == selector.text else {
@@ -216,7 +154,7 @@ private struct Broken: Error, CustomStringConvertible {
 
     @Test func quantitiesAndTimes() {
         let samples = ["1500m", "1.5Gi", "-3e-3", "100", "2026-01-02T03:04:05.123456Z", "2026-12-31T23:59:60+01:00"]
-        Fuzz.run(samples.map { Array($0.utf8) }) { input in
+        run(samples.map { Array($0.utf8) }) { input in
             let text = String(decoding: input, as: UTF8.self)
             if let quantity = try? Quantity(parsing: text) {
                 guard try Quantity(parsing: quantity.text) == quantity else {

@@ -1,6 +1,7 @@
 // Records by the Kubernetes DNS specification, and a zone that is kept true service by service.
 
 import Formats
+import Fuzzing
 import Objects
 import Testing
 
@@ -136,7 +137,7 @@ import Testing
 
     /// A storm of changes ends in the same zone as building it at once, and leaves nothing behind.
     @Test func changesInAnyOrderGiveTheZoneOfTheirEnd() throws {
-        var generator = SeededGenerator(state: 42)
+        var generator = SeededGenerator(seed: 42)
         var machine = Samples.machine()
         let empty = machine.zone().nameCount
         var last: [ObjectKey: (Object, [Object])] = [:]

@@ -1,6 +1,7 @@
 // What clients see who fetch everything once and follow the changes.
 
 import Catalogue
+import Fuzzing
 import Testing
 
 @testable import EurekaServer
@@ -78,7 +79,7 @@ private struct FollowingClient {
     /// without ever needing one.
     @Test(arguments: 1...40 as ClosedRange<UInt64>)
     func whoFollowsHasTheSame(_ seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = SeededGenerator(seed: seed)
         var machine = RegistryViewMachine(firstVersion: seed)
         let services = [("orders", "ORDERS"), ("Orders", "ORDERS"), ("web", "WEB"), ("billing", "BILLING")]
         var often = FollowingClient()
@@ -114,18 +115,5 @@ private struct FollowingClient {
             #expect(machine.hashCode == RegistryViewMachine.hashCode(of: FollowingClient.full(machine).values.flatMap(\.values)))
         }
         #expect(often.fullFetches == 0, "seed \(seed)")
-    }
-}
-
-/// SplitMix64: a small generator whose whole state is its seed.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,5 +1,6 @@
 // What is left after a kill, a torn log, a full disk, another holder, or a newer program.
 
+import Fuzzing
 import Glibc
 import Objects
 import Testing

@@ -1,5 +1,6 @@
 // Kills a process in mid-load, again and again, and holds what is left to every promise that it made.
 
+import Fuzzing
 import Glibc
 import Logging
 import Objects

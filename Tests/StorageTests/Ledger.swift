@@ -1,5 +1,6 @@
 // What a killed program was promised, compared with what its store remembers.
 
+import Fuzzing
 import Objects
 
 @testable import Storage

@@ -1,5 +1,6 @@
 // What is not ours, too new, damaged or out of reach is refused with a sentence, and not a byte of it is changed.
 
+import Fuzzing
 import Glibc
 import Objects
 import Testing

@@ -1,5 +1,6 @@
 // The committed state in memory against a plain model: index, history, pages of any moment.
 
+import Fuzzing
 import Objects
 import Testing
 

@@ -1,5 +1,6 @@
 // Who loads the store: writers that race for the same keys, watchers that come and go, a lister that turns pages slowly.
 
+import Fuzzing
 import Glibc
 import Storage
 import Watching
@@ -16,26 +17,11 @@ struct Log: Sendable {
     }
 }
 
-/// SplitMix64: the same numbers for the same seed.
-struct Dice: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// A value that shows whether it is whole: its key and revision, then bytes that follow from them.
 enum Value {
     static func bytes(key: String, revision: UInt64) -> [UInt8] {
         var bytes = Array("\(key) \(revision) ".utf8)
-        var dice = Dice(seed: revision)
+        var dice = SeededGenerator(seed: revision)
         for _ in 0..<Int.random(in: 0..<700, using: &dice) {
             withUnsafeBytes(of: dice.next().littleEndian) { bytes.append(contentsOf: $0) }
         }
@@ -47,13 +33,13 @@ struct Writer {
     let name: Int
     let store: Store
     let log: Log
-    var dice: Dice
+    var dice: SeededGenerator
 
     init(_ name: Int, seed: UInt64, store: Store, log: Log) {
         self.name = name
         self.store = store
         self.log = log
-        dice = Dice(seed: seed &* 31 &+ UInt64(name))
+        dice = SeededGenerator(seed: seed &* 31 &+ UInt64(name))
     }
 
     /// Writes until it has been at it for longer than any test needs, so that a busy machine does not fill its disk.
@@ -88,7 +74,7 @@ struct Watcher {
     let store: Store
     let hub: Hub
     let log: Log
-    var dice: Dice
+    var dice: SeededGenerator
 
     init(_ name: Int, prefix: String, seed: UInt64, store: Store, hub: Hub, log: Log) {
         self.name = name
@@ -96,7 +82,7 @@ struct Watcher {
         self.store = store
         self.hub = hub
         self.log = log
-        dice = Dice(seed: seed &* 17 &+ UInt64(name))
+        dice = SeededGenerator(seed: seed &* 17 &+ UInt64(name))
     }
 
     /// Follows the prefix, and drops the watch now and then to take it up again where it was.
@@ -124,12 +110,12 @@ struct Watcher {
 struct Lister {
     let store: Store
     let log: Log
-    var dice: Dice
+    var dice: SeededGenerator
 
     init(seed: UInt64, store: Store, log: Log) {
         self.store = store
         self.log = log
-        dice = Dice(seed: seed &* 13)
+        dice = SeededGenerator(seed: seed &* 13)
     }
 
     /// Reads lists in small pages at the revision of the first page, while others write.

@@ -1,45 +1,17 @@
-// Mutated frames for the decoder, and mutated names for the views. `make fuzz` runs many rounds, the tests a few.
+// Mutated frames for the decoder, and mutated names for the views.
 
 import Catalogue
-import Glibc
+import Fuzzing
 import NIOCore
 import Testing
 
 @testable import ZooKeeperServer
 
 @Suite struct ZooKeeperFuzzTests {
-    private static func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
-    private static let rounds = number("MANGROVE_FUZZ_ROUNDS") ?? 400
-    private static let seed = UInt64(number("MANGROVE_FUZZ_SEED") ?? 20_261_126)
+    private static let fuzz = Fuzz(bytes: [[0x7F, 0xFF, 0xFF, 0xFF], [0xFF, 0xFF, 0xFF, 0xFE], [0, 0, 0, 0]])
 
-    /// SplitMix64.
-    private struct Seeded: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = state
-            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
-    }
-
-    private func run(_ samples: [[UInt8]], _ body: ([UInt8], inout Seeded) -> Void) {
-        for round in 0..<Self.rounds {
-            var generator = Seeded(state: Self.seed &+ UInt64(round))
-            var bytes = samples.randomElement(using: &generator) ?? []
-            for _ in 0..<Int.random(in: 0...4, using: &generator) where !bytes.isEmpty {
-                let place = Int.random(in: bytes.indices, using: &generator)
-                switch Int.random(in: 0..<5, using: &generator) {
-                case 0: bytes[place] = UInt8.random(in: .min ... .max, using: &generator)
-                case 1: bytes.removeSubrange(place...)
-                case 2: bytes.insert(contentsOf: [0x7F, 0xFF, 0xFF, 0xFF], at: place)
-                case 3: bytes.insert(contentsOf: [0xFF, 0xFF, 0xFF, 0xFE], at: place)
-                default: bytes += samples.randomElement(using: &generator) ?? []
-                }
-            }
-            body(bytes, &generator)
-        }
+    private func run(_ samples: [[UInt8]], _ body: ([UInt8], inout SeededGenerator) -> Void) {
+        #expect(Self.fuzz.failure(of: samples, body) == nil)
     }
 
     private static func frame(_ write: (inout ByteBuffer) -> Void) -> [UInt8] {
