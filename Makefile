@@ -61,7 +61,7 @@ bench-catalogue: ## Measure the catalogue in process, without interfaces.
 	.build/release/catalogue-bench
 
 format: ## Lay out the Swift sources by .swift-format.
-	swift format --in-place --recursive --parallel Sources Tests Package.swift
+	swift format --in-place --recursive --parallel Sources Tests Benchmarks
 
 clean: ## Remove build products.
 	rm -rf .build $(VENV)

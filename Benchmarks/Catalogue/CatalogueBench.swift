@@ -73,7 +73,9 @@ func fill(_ catalogue: ServiceCatalogue) throws {
         for number in 0..<Load.services { _ = catalogue.snapshot(of: service(number)) }
     }
     row("first reading of every service", milliseconds(reading))
-    row("memory for an instance", "\((residentBytes() - before) / Load.instances) B", "5 pairs of metadata, snapshots made")
+    row(
+        "memory for an instance", "\((residentBytes() - before) / Load.instances) B",
+        "5 pairs of metadata, snapshots made")
 }
 
 func beat() throws {
@@ -99,7 +101,9 @@ func cross() throws {
         for number in 0..<Load.providers {
             let interface = DubboInterface(name: "com.acme.Service\(number % 100)", version: "1.0.0")
             let application = "application-\(number % 50)"
-            let metadata = ["application": application, "interface": interface.name, "version": "1.0.0", "side": "provider"]
+            let metadata = [
+                "application": application, "interface": interface.name, "version": "1.0.0", "side": "provider",
+            ]
             var provider = instance(number / 100, lifetime: .connection("session-\(number / 100)"))
             provider.metadata = metadata
             provider.origin = .zookeeper

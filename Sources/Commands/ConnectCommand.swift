@@ -1,4 +1,5 @@
-// `mangrove connect`: catalogue, registries and DNS for a cluster that somebody else runs, in the foreground, until Ctrl-C.
+// `mangrove connect`: catalogue, registries and DNS for a cluster that somebody else runs, in the foreground, until
+// Ctrl-C.
 
 import ArgumentParser
 import Client
@@ -14,8 +15,10 @@ struct ConnectCommand: AsyncParsableCommand {
         abstract: "Run catalogue, registries and DNS against a Kubernetes cluster, as a client of its API.",
         discussion: "Several replicas share the work; each keeps who it is in its state directory.")
 
-    @Option(help: ArgumentHelp(
-        "The cluster (default $KUBECONFIG, else the service account of the pod that this runs in).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "The cluster (default $KUBECONFIG, else the service account of the pod that this runs in).",
+            valueName: "file"))
     var kubeconfig: String?
 
     @Option(help: "The kubeconfig's context, where it is not the current one.")
@@ -33,9 +36,10 @@ struct ConnectCommand: AsyncParsableCommand {
     @Option(help: "The namespace of the replicas' Leases (default the kubeconfig's, else mangrove-system).")
     var namespace: String?
 
-    @Option(help: ArgumentHelp(
-        "How long what a dead replica's clients had registered stays, once its Lease is over (default 60).",
-        valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "How long what a dead replica's clients had registered stays, once its Lease is over (default 60).",
+            valueName: "seconds"))
     var graceSeconds: Int?
 
     @Option(help: ArgumentHelp("How long a replica's Lease holds (default 15).", valueName: "seconds"))

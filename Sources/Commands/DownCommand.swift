@@ -28,7 +28,8 @@ struct DownCommand: AsyncParsableCommand {
             let deadline = clock.now + .seconds(timeout)
             while StateLock.holder(of: state.directory) != nil {
                 guard clock.now < deadline else {
-                    throw Problem(.timeout, "process \(holder.pid) still runs after \(timeout) s; see `mangrove status`")
+                    throw Problem(
+                        .timeout, "process \(holder.pid) still runs after \(timeout) s; see `mangrove status`")
                 }
                 try await clock.sleep(for: .milliseconds(50))
             }

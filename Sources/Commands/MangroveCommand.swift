@@ -13,8 +13,11 @@ package struct MangroveCommand: AsyncParsableCommand {
             Shell completion: mangrove --generate-completion-script bash|zsh|fish
             """,
         version: Version.text,
-        subcommands: [UpCommand.self, ConnectCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self, BackupCommand.self,
-            RestoreCommand.self, VersionCommand.self])
+        subcommands: [
+            UpCommand.self, ConnectCommand.self, StatusCommand.self, DownCommand.self, ResetCommand.self,
+            BackupCommand.self,
+            RestoreCommand.self, VersionCommand.self,
+        ])
 
     package init() {}
 

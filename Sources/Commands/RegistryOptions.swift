@@ -7,8 +7,9 @@ import Platform
 
 /// The catalogue's interfaces.
 struct RegistryOptions: ParsableArguments {
-    @Option(help: ArgumentHelp(
-        "Nacos over HTTP, and gRPC on the port + 1000 (default 127.0.0.1:8848; off).", valueName: "host:port"))
+    @Option(
+        help: ArgumentHelp(
+            "Nacos over HTTP, and gRPC on the port + 1000 (default 127.0.0.1:8848; off).", valueName: "host:port"))
     var nacosListen: String?
 
     @Flag(help: "Make Nacos clients log in; the first administrator is made with POST /nacos/v1/auth/users/admin.")
@@ -17,9 +18,10 @@ struct RegistryOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Eureka over HTTP (default 127.0.0.1:8761; off).", valueName: "host:port"))
     var eurekaListen: String?
 
-    @Option(help: ArgumentHelp(
-        "Keep silent Eureka leases while fewer than this share of the instances beat, like 0.85 (default off).",
-        valueName: "share"))
+    @Option(
+        help: ArgumentHelp(
+            "Keep silent Eureka leases while fewer than this share of the instances beat, like 0.85 (default off).",
+            valueName: "share"))
     var eurekaSelfPreservation: String?
 
     @Option(help: ArgumentHelp("ZooKeeper (default 127.0.0.1:2181, and off with connect).", valueName: "host:port"))
@@ -27,12 +29,14 @@ struct RegistryOptions: ParsableArguments {
 
     /// Throws a Problem that names the flag.
     func apply(to configuration: inout Configuration) throws(Problem) {
-        configuration.nacos = try ListenFlag.address(nacosListen, "nacos-listen", optional: true, default: configuration.nacos)
+        configuration.nacos = try ListenFlag.address(
+            nacosListen, "nacos-listen", optional: true, default: configuration.nacos)
         configuration.nacosChecksAccess = nacosAuth || Environment.variable(of: "nacos-auth") == "true"
         if let nacos = configuration.nacos, nacos.port > 64535 {
             throw .badRequest("--nacos-listen: port \(nacos.port) leaves no room for gRPC on the port + 1000")
         }
-        configuration.eureka = try ListenFlag.address(eurekaListen, "eureka-listen", optional: true, default: configuration.eureka)
+        configuration.eureka = try ListenFlag.address(
+            eurekaListen, "eureka-listen", optional: true, default: configuration.eureka)
         configuration.eurekaRenewalShare = try renewalShare()
         configuration.zookeeper = try ListenFlag.address(
             zookeeperListen, "zookeeper-listen", optional: true, default: configuration.zookeeper)

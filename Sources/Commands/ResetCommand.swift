@@ -20,7 +20,8 @@ struct ResetCommand: AsyncParsableCommand {
         try await reportingProblems {
             let directory = state.directory
             if let holder = StateLock.holder(of: directory) {
-                throw Problem(.conflict, "mangrove runs on \(directory) with process id \(holder.pid); run `mangrove down` first")
+                throw Problem(
+                    .conflict, "mangrove runs on \(directory) with process id \(holder.pid); run `mangrove down` first")
             }
             guard access(directory, F_OK) == 0 else {
                 Terminal.note("there is nothing at \(directory)")

@@ -5,9 +5,11 @@ import Glibc
 
 /// `--state DIR`, from the environment, or the default for this user.
 struct StateOptions: ParsableArguments {
-    @Option(name: .customLong("state"), help: ArgumentHelp(
-        "Everything that is kept (MANGROVE_STATE; default /var/lib/mangrove for root, else $XDG_DATA_HOME/mangrove).",
-        valueName: "dir"))
+    @Option(
+        name: .customLong("state"),
+        help: ArgumentHelp(
+            "Everything that is kept (MANGROVE_STATE; default /var/lib/mangrove for root, else $XDG_DATA_HOME/mangrove).",
+            valueName: "dir"))
     var state: String?
 
     /// The directory as an absolute path.

@@ -51,7 +51,9 @@ struct StatusCommand: AsyncParsableCommand {
         let client = KubernetesClient(transport: transport, name: "mangrove-status")
         do {
             var phases: [String: Int] = [:]
-            for pod in try await client.list(.pods).objects { phases[pod.status["phase"]?.string ?? "Unknown", default: 0] += 1 }
+            for pod in try await client.list(.pods).objects {
+                phases[pod.status["phase"]?.string ?? "Unknown", default: 0] += 1
+            }
             let services = try await client.list(.services).objects.count
             let nodes = try await client.list(.nodes).objects.count
             try await transport.shutdown()

@@ -51,7 +51,8 @@ struct UpCommand: AsyncParsableCommand {
         var rows = ready.places.map { [$0.name, $0.address] }
         rows.append(["kubeconfig", ready.configuration.kubeconfigPath])
         let table = Terminal.table(rows.map { ["  " + $0[0], $0[1]] })
-        var text = Terminal.green("Mangrove is ready") + " after \(ready.startMilliseconds) ms (Ctrl-C stops it)\n" + table
+        var text =
+            Terminal.green("Mangrove is ready") + " after \(ready.startMilliseconds) ms (Ctrl-C stops it)\n" + table
         for warning in ready.warnings { text += "\n\(Terminal.bold("note")): \(warning)" }
         return text + "\n\n  export KUBECONFIG=\(ready.configuration.kubeconfigPath)"
     }
@@ -62,7 +63,8 @@ struct UpCommand: AsyncParsableCommand {
             configuration.api = address
         }
         try registries.apply(to: &configuration)
-        configuration.resolvesNames = resolve || ["1", "true", "yes"].contains(Environment.variable(of: "resolve") ?? "")
+        configuration.resolvesNames =
+            resolve || ["1", "true", "yes"].contains(Environment.variable(of: "resolve") ?? "")
         return configuration
     }
 

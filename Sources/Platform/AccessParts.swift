@@ -34,7 +34,9 @@ extension Parts {
                 return try tokens.issueLegacy(account: account, secret: secret)
             },
             sign: { request throws(Problem) in
-                guard let signer = CertificateSigner(rawValue: request["spec", "signerName"]?.string ?? "") else { return nil }
+                guard let signer = CertificateSigner(rawValue: request["spec", "signerName"]?.string ?? "") else {
+                    return nil
+                }
                 let bytes = request["spec", "request"]?.string.flatMap(Base64.decode) ?? []
                 return try signing.sign(
                     requestPEM: String(decoding: bytes, as: UTF8.self), by: signer,
@@ -50,7 +52,8 @@ extension Configuration {
     var serverNames: ServerNames {
         var names = ServerNames()
         for name in [
-            "kubernetes.default.svc.\(clusterDomain)", apiServiceAddress, nodeName, NodeParts.machineAddress(), api.host,
+            "kubernetes.default.svc.\(clusterDomain)", apiServiceAddress, nodeName, NodeParts.machineAddress(),
+            api.host,
         ] where name != "0.0.0.0" { names.add(name) }
         return names
     }

@@ -1,4 +1,5 @@
-// The composition root against a cluster that somebody else runs: catalogue, registries, withdrawals and DNS, as its clients.
+// The composition root against a cluster that somebody else runs: catalogue, registries, withdrawals and DNS, as its
+// clients.
 
 import Client
 import DNSServer
@@ -22,7 +23,8 @@ package struct ReplicaSettings: Sendable {
 
     var timing: LeaseTiming {
         let share = Double(leaseSeconds) / 15
-        return LeaseTiming(lease: .seconds(leaseSeconds), renewDeadline: .seconds(10 * share), retry: .seconds(2 * share))
+        return LeaseTiming(
+            lease: .seconds(leaseSeconds), renewDeadline: .seconds(10 * share), retry: .seconds(2 * share))
     }
 }
 
@@ -155,8 +157,8 @@ package struct ConnectedPlatform: Sendable {
         return note
     }
 
-    /// The namespace of the Leases, made where it is the default one and missing. The first call: what is wrong with the way
-    /// to the cluster is told here.
+    /// The namespace of the Leases, made where it is the default one and missing. The first call: what is wrong with
+    /// the way to the cluster is told here.
     private func leaseNamespace(_ client: KubernetesClient) async throws -> String {
         let name = [replicas.namespace, kubeconfig.namespace, SystemObjects.namespace].first { !$0.isEmpty } ?? ""
         do {

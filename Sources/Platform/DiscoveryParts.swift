@@ -1,4 +1,5 @@
-// The catalogue with its registries, its way to and from Kubernetes, and rollouts' withdrawals: clients of whichever API server.
+// The catalogue with its registries, its way to and from Kubernetes, and rollouts' withdrawals: clients of whichever
+// API server.
 
 import Catalogue
 import Client
@@ -21,14 +22,16 @@ struct DiscoveryParts: Sendable {
     private let carriesServiceAddresses: Bool
     private var nacos: ClusterBackend?
 
-    /// Everything that counts adds to `metrics`. `membership` says which of several replicas this is; nil where there is only this one.
+    /// Everything that counts adds to `metrics`. `membership` says which of several replicas this is; nil where there
+    /// is only this one.
     init(
         configuration: Configuration, carriesServiceAddresses: Bool, client: (String) -> KubernetesClient,
         membership: Membership? = nil, metrics: MetricsRelay, logger: Logger
     ) {
         self.configuration = configuration
         self.carriesServiceAddresses = carriesServiceAddresses
-        let catalogue = ServiceCatalogue(sources: configuration.zookeeper == nil ? [.kubernetes] : [.kubernetes, .zookeeper])
+        let catalogue = ServiceCatalogue(
+            sources: configuration.zookeeper == nil ? [.kubernetes] : [.kubernetes, .zookeeper])
         self.catalogue = catalogue
         metrics.add { catalogue.writeMetrics(to: &$0) }
         let configurations = ClusterConfigurations(client: client("configurations"), logger: logger)
@@ -38,7 +41,8 @@ struct DiscoveryParts: Sendable {
         addZooKeeper(metrics, logger: logger)
         services.add("catalogue") { try await catalogue.run() }
         let sync = ServiceSync(
-            client: client("registry-sync"), catalogue: catalogue, configurations: configurations, membership: membership,
+            client: client("registry-sync"), catalogue: catalogue, configurations: configurations,
+            membership: membership,
             logger: logger)
         services.add("registry sync") { try await sync.run() }
         let rollouts = WithdrawalController(

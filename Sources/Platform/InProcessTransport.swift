@@ -5,7 +5,8 @@ import Access
 import Client
 import HTTPTypes
 
-/// A transport whose other end is in this process. The request passes authorization and every later step like any other.
+/// A transport whose other end is in this process. The request passes authorization and every later step like any
+/// other.
 struct InProcessTransport: Transport {
     let api: KubernetesAPI
     let identity: Identity

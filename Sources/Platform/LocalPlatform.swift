@@ -35,8 +35,8 @@ package struct LocalPlatform: Sendable {
 
     /// Runs until SIGINT or SIGTERM, then stops pods gracefully and returns.
     ///
-    /// `whenReady` is called once. Throws the first Problem of a part that cannot start or go on, after stopping the rest;
-    /// pods are left running then, for the next start to adopt.
+    /// `whenReady` is called once. Throws the first Problem of a part that cannot start or go on, after stopping the
+    /// rest; pods are left running then, for the next start to adopt.
     package func run(whenReady: @escaping @Sendable (Ready) async throws -> Void) async throws {
         let began = ContinuousClock.now
         OpenFiles.raiseLimit()

@@ -55,7 +55,8 @@ final class LogRelay: NodeAccess {
         }
         var since = options.sinceTime.flatMap(Timestamp.init(rfc3339:))
         if let seconds = options.sinceSeconds {
-            since = Timestamp(secondsSinceEpoch: APIEnvironment.system.now().secondsSinceEpoch - Int64(seconds), nanoseconds: 0)
+            since = Timestamp(
+                secondsSinceEpoch: APIEnvironment.system.now().secondsSinceEpoch - Int64(seconds), nanoseconds: 0)
         }
         let reading = LogReading(
             container: options.container, follows: options.follow, tailLines: options.tailLines, since: since,
@@ -70,7 +71,8 @@ final class LogRelay: NodeAccess {
     }
 
     private static func isRunning(_ container: String, in pod: Object) -> Bool {
-        let statuses = (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
+        let statuses =
+            (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
             + (pod.status["ephemeralContainerStatuses"]?.array ?? [])
         return statuses.contains { $0["name"]?.string == container && $0["state", "running"] != nil }
     }

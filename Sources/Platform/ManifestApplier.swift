@@ -1,4 +1,5 @@
-// Brings manifests into the cluster the way `kubectl apply` does: create, or a three-way merge with what was applied last.
+// Brings manifests into the cluster the way `kubectl apply` does: create, or a three-way merge with what was applied
+// last.
 
 import Client
 import Formats
@@ -18,7 +19,10 @@ package struct ManifestApplier: Sendable {
 
     /// Applies one object; `List` objects are to be opened by the caller (`ManifestApplier.objects`).
     package func apply(_ manifest: Object) async throws -> Result {
-        guard let resource = ResourceTable.all.first(where: { $0.apiVersion == manifest.apiVersion && $0.kind == manifest.kind })
+        guard
+            let resource = ResourceTable.all.first(where: {
+                $0.apiVersion == manifest.apiVersion && $0.kind == manifest.kind
+            })
         else {
             throw Problem.badRequest("no resource is served for kind \(manifest.kind) in \(manifest.apiVersion)")
         }
@@ -52,7 +56,8 @@ package struct ManifestApplier: Sendable {
         }
     }
 
-    /// Sets to null in `patch` the members that were applied last time and are not any more. Lists are the merge's matter.
+    /// Sets to null in `patch` the members that were applied last time and are not any more. Lists are the merge's
+    /// matter.
     private static func remove(from patch: inout JSON, what last: JSON, lacks now: JSON) {
         guard let members = last.object else { return }
         for member in members {

@@ -28,7 +28,8 @@ struct NodeGround: Sendable {
 
     private init(_ configuration: Configuration, logger: Logger) async throws(Problem) {
         guard geteuid() == 0 else {
-            throw Problem(.forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
+            throw Problem(
+                .forbidden, "pods, service addresses and DNS need root; the API, the catalogue and Nacos work without")
         }
         let directory = configuration.directory
         // What only looks comes first: a machine that cannot run pods is left as it is.

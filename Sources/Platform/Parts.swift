@@ -107,7 +107,9 @@ struct Parts: Sendable {
                     reported = ""
                 } catch let problem as Problem {
                     // Such as in a namespace that is on its way out.
-                    if problem.message != reported { logger.warning("the first objects are not whole: \(problem.message)") }
+                    if problem.message != reported {
+                        logger.warning("the first objects are not whole: \(problem.message)")
+                    }
                     reported = problem.message
                 }
             }
@@ -142,7 +144,8 @@ struct Parts: Sendable {
         for address in addresses {
             let listener = try APIListener(
                 api: api, credentials: credentials, host: address.host, port: address.port, logger: logger)
-            services.add(listening: "API server on \(address)") { bound in try await listener.run { _ in bound.open() } }
+            services.add(listening: "API server on \(address)") { bound in try await listener.run { _ in bound.open() }
+            }
         }
         services.add(place: "kubernetes", "https://\(configuration.api)")
     }

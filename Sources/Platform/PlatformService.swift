@@ -35,7 +35,9 @@ struct PlatformServices: Sendable {
         return gate
     }
 
-    mutating func add(place name: String, _ address: String) { places.append(PlatformPlace(name: name, address: address)) }
+    mutating func add(place name: String, _ address: String) {
+        places.append(PlatformPlace(name: name, address: address))
+    }
 
     mutating func add(_ others: PlatformServices) {
         all += others.all
@@ -73,8 +75,9 @@ struct PlatformService: Sendable {
         case failed(String, any Error)
     }
 
-    /// Runs all until a signal comes or the first fails. `starting` runs beside them, once; on a signal `stopping` runs while
-    /// everything else still works. Throws the first Problem of a service that cannot start or go on, after stopping the rest.
+    /// Runs all until a signal comes or the first fails. `starting` runs beside them, once; on a signal `stopping` runs
+    /// while everything else still works. Throws the first Problem of a service that cannot start or go on, after
+    /// stopping the rest.
     static func run(
         _ services: [PlatformService], until signals: UnixSignalsSequence, logger: Logger,
         starting: @escaping @Sendable () async throws -> Void, stopping: () async -> Void

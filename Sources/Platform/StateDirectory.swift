@@ -6,7 +6,8 @@ import Logging
 import Objects
 import PodNetwork
 
-/// `store/` objects, `zookeeper/` znodes, `pki/` keys, `pods/` running pods, `logs/` their output, `network/` addresses, `kubeconfig`, `lock`.
+/// `store/` objects, `zookeeper/` znodes, `pki/` keys, `pods/` running pods, `logs/` their output, `network/`
+/// addresses, `kubeconfig`, `lock`.
 package enum StateDirectory {
     /// Makes the directory and its parents, readable by its owner alone.
     static func prepare(_ path: String) throws(Problem) {
@@ -15,7 +16,8 @@ package enum StateDirectory {
             made += "/" + part
             guard mkdir(made, made == path ? 0o700 : 0o755) == 0 || errno == EEXIST else {
                 throw Problem(
-                    .forbidden, "cannot make \(made): \(String(cString: strerror(errno))); choose a directory with --state")
+                    .forbidden,
+                    "cannot make \(made): \(String(cString: strerror(errno))); choose a directory with --state")
             }
         }
     }

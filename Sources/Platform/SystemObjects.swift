@@ -4,8 +4,8 @@ import Client
 import Formats
 import Objects
 
-/// `kube-system/kube-dns`, and `nacos`, `eureka` and `zookeeper` of `mangrove-system`: fixed addresses that this machine answers on
-/// itself.
+/// `kube-system/kube-dns`, and `nacos`, `eureka` and `zookeeper` of `mangrove-system`: fixed addresses that this
+/// machine answers on itself.
 struct SystemObjects: Sendable {
     static let namespace = "mangrove-system"
 
@@ -39,14 +39,16 @@ struct SystemObjects: Sendable {
 
     /// A Service without a selector and an EndpointSlice that points at the address itself, where the platform listens.
     private func ensure(
-        service name: String, in namespace: String, address: String, ports: [(name: String, protocol: String, port: Int)]
+        service name: String, in namespace: String, address: String,
+        ports: [(name: String, protocol: String, port: Int)]
     ) async throws {
         var service = Object(.services, namespace: namespace, name: name)
         service.spec = [
             "clusterIP": .string(address),
-            "ports": .array(ports.map {
-                ["name": .string($0.name), "protocol": .string($0.protocol), "port": JSON($0.port)]
-            }),
+            "ports": .array(
+                ports.map {
+                    ["name": .string($0.name), "protocol": .string($0.protocol), "port": JSON($0.port)]
+                }),
         ]
         // Not for registries: what finds the platform has found it already.
         service.annotations = ["mangrove.dev/hidden": "true"]

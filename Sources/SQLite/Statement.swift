@@ -1,5 +1,5 @@
-// Unsafe: calls SQLite's C interface; every pointer is used only inside the call, or until the next step of its statement.
-// A prepared statement: values in, rows out.
+// Unsafe: calls SQLite's C interface; every pointer is used only inside the call, or until the next step of its
+// statement. A prepared statement: values in, rows out.
 
 import GRDBSQLite
 

@@ -23,21 +23,33 @@ import Testing
     @Test func linksLeadThroughTheProxy() {
         let pairs = [
             (#"<a href="/x">/x</a>"#, #"<a href="/proxy/x">/x</a>"#),
-            (#"<A class='/c' HREF = '/x?a=1&amp;b=2#f' id=i>"#, #"<A class='/c' HREF = '/proxy/x?a=1&amp;b=2#f' id=i>"#),
-            (#"<img src=/x.png alt="a > b"><img src="/y"/>"#, #"<img src=/proxy/x.png alt="a > b"><img src="/proxy/y"/>"#),
+            (
+                #"<A class='/c' HREF = '/x?a=1&amp;b=2#f' id=i>"#,
+                #"<A class='/c' HREF = '/proxy/x?a=1&amp;b=2#f' id=i>"#
+            ),
+            (
+                #"<img src=/x.png alt="a > b"><img src="/y"/>"#,
+                #"<img src=/proxy/x.png alt="a > b"><img src="/proxy/y"/>"#
+            ),
             (#"<a href="x">, <a href="//other/x">"#, #"<a href="x">, <a href="/proxy//other/x">"#),
-            (#"<form action="" method=post><input formaction="/go" disabled>"#,
-             #"<form action="" method=post><input formaction="/proxy/go" disabled>"#),
-            (#"<script src="/s.js"></script><script>if (a<b) x = '<a href="/no">'</script><link href="/yes">"#,
-             #"<script src="/proxy/s.js"></script><script>if (a<b) x = '<a href="/no">'</script><link href="/proxy/yes">"#),
+            (
+                #"<form action="" method=post><input formaction="/go" disabled>"#,
+                #"<form action="" method=post><input formaction="/proxy/go" disabled>"#
+            ),
+            (
+                #"<script src="/s.js"></script><script>if (a<b) x = '<a href="/no">'</script><link href="/yes">"#,
+                #"<script src="/proxy/s.js"></script><script>if (a<b) x = '<a href="/no">'</script><link href="/proxy/yes">"#
+            ),
         ]
         for (page, wanted) in pairs { #expect(rewritten(page) == wanted) }
     }
 
     @Test func everythingElseStays() {
         let pages = [
-            "", "1 < 2 <3 << <a", "<!-- <a href=\"/x\"> --><!DOCTYPE html>", "<p href=\"/x\">", "<a href", "<a href=", "<a href=\"",
-            "<a href=\"/unclosed>", "</a href=\"/x\">", "<style>a{background:url(/x)}</style>", "<a =\"/x\" ='/y' \"/z\">",
+            "", "1 < 2 <3 << <a", "<!-- <a href=\"/x\"> --><!DOCTYPE html>", "<p href=\"/x\">", "<a href", "<a href=",
+            "<a href=\"",
+            "<a href=\"/unclosed>", "</a href=\"/x\">", "<style>a{background:url(/x)}</style>",
+            "<a =\"/x\" ='/y' \"/z\">",
             "<title><a href=\"/x\"></title>", "\u{0}<\u{0}>", "<", "<>", "</>", "<a/>", "<!>", "<!-->",
         ]
         for page in pages { #expect(rewritten(page) == page) }

@@ -36,7 +36,8 @@ import Testing
             "RegistrySync", "HTTPServing",
         ]
         for name in discovery + ["Rollouts"] {
-            #expect(row(name).isDisjoint(with: cluster), "\(name) uses a Cluster room other than Client and Reconciling")
+            #expect(
+                row(name).isDisjoint(with: cluster), "\(name) uses a Cluster room other than Client and Reconciling")
         }
         for name in ["Formats", "Objects", "Timing", "Frameworks"] {
             let parts = SourceTree.rooms.first { $0.name == name }?.parts ?? []
@@ -53,7 +54,10 @@ import Testing
     }
 
     private func imports(of file: SourceFile) -> [String] {
-        file.text.matches(of: /(?m)^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|func|protocol|typealias|var|let)\s+)?(\w+)/)
-            .map { String($0.1) }
+        file.text.matches(
+            of:
+                /(?m)^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:package|public|internal|private|fileprivate)\s+)?import\s+(?:(?:struct|class|enum|func|protocol|typealias|var|let)\s+)?(\w+)/
+        )
+        .map { String($0.1) }
     }
 }

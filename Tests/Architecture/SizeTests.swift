@@ -1,22 +1,19 @@
-// Files and functions stay small: a limit for all, and a ratchet for the few that are over it today.
+// Files, functions and lines stay small: one limit for all.
 
 import Testing
 
 @Suite struct SizeTests {
     static let fileLimit = 340
     static let functionLimit = 70
-    static let lineLimit = 144
-
-    /// Files that were over the limit when it was drawn, with the length they may not exceed. Only ever shrink this.
-    static let fileRatchet: [String: Int] = [
-        "Sources/Cluster/ContainerRuntimes/Process/ProcessRuntime.swift": 376,
-        "Sources/Cluster/ContainerRuntimes/Process/Shim.swift": 346,
-    ]
+    static let lineLimit = 120
+    /// A line with a literal is left whole up to here: the formatter does not break texts.
+    static let literalLimit = 144
 
     @Test func filesAreShort() {
         for file in SourceTree.sources where !file.isGenerated {
-            let limit = Self.fileRatchet[file.path] ?? Self.fileLimit
-            #expect(file.lines.count <= limit, "\(file.path) has \(file.lines.count) lines, limit \(limit)")
+            #expect(
+                file.lines.count <= Self.fileLimit,
+                "\(file.path) has \(file.lines.count) lines, limit \(Self.fileLimit)")
         }
     }
 
@@ -32,9 +29,11 @@ import Testing
 
     @Test func linesAreShort() {
         for file in SourceTree.swiftFiles where !file.isGenerated {
-            for (number, line) in file.lines.enumerated() where line.utf8.count > Self.lineLimit && line.count > Self.lineLimit {
+            for (number, line) in file.lines.enumerated()
+            where line.utf8.count > Self.lineLimit && line.count > Self.lineLimit {
+                if line.count <= Self.literalLimit, line.contains("\"") { continue }
                 // A long URL or pattern cannot be broken.
-                if line.contains("https://") || line.contains(".matches(of: /") { continue }
+                if line.contains("https://") || line.drop(while: { $0 == " " }).hasPrefix("/(?") { continue }
                 Issue.record("\(file.path):\(number + 1) is \(line.count) columns wide")
             }
         }
@@ -68,7 +67,9 @@ import Testing
         for (start, line) in lines.enumerated() {
             guard let (indentation, name) = declaration(line) else { continue }
             let closing = indentation + "}"
-            guard line.hasSuffix("{") || lines[start...].prefix(8).contains(where: { $0.hasSuffix("{") }) else { continue }
+            guard line.hasSuffix("{") || lines[start...].prefix(8).contains(where: { $0.hasSuffix("{") }) else {
+                continue
+            }
             if let end = lines[start...].firstIndex(where: { $0 == closing }) {
                 found.append(Function(name: name, line: start + 1, length: end - start + 1))
             }

@@ -6,7 +6,9 @@ import Testing
     @Test func typesAreNounsWithoutFillers() {
         let banned = ["Manager", "Helper", "Helpers", "Util", "Utils", "Utility", "Impl"]
         for file in SourceTree.sources {
-            for match in file.text.matches(of: /(?m)^\s*(?:[@\w()]+ )*(?:struct|class|enum|actor|protocol|typealias) (\w+)/) {
+            for match in file.text.matches(
+                of: /(?m)^\s*(?:[@\w()]+ )*(?:struct|class|enum|actor|protocol|typealias) (\w+)/)
+            {
                 let name = String(match.1)
                 for word in banned where name.hasSuffix(word) {
                     Issue.record("\(file.path): \(name) carries \(word)")
@@ -19,8 +21,12 @@ import Testing
     @Test func dangerousWordsAreMarked() {
         for file in SourceTree.sources where file.lines.first?.hasPrefix("// Unsafe:") != true {
             for (number, line) in file.lines.enumerated() {
-                let code = line.prefix { $0 != "\"" }.split(separator: "//", omittingEmptySubsequences: false).first ?? ""
-                for word in ["try!", "as! ", "@unchecked Sendable", "fatalError(", "UnsafeMutablePointer", "UnsafeRawPointer", "unsafeBitCast"]
+                let code =
+                    line.prefix { $0 != "\"" }.split(separator: "//", omittingEmptySubsequences: false).first ?? ""
+                for word in [
+                    "try!", "as! ", "@unchecked Sendable", "fatalError(", "UnsafeMutablePointer", "UnsafeRawPointer",
+                    "unsafeBitCast",
+                ]
                 where code.contains(word) {
                     Issue.record("\(file.path):\(number + 1) uses \(word)")
                 }

@@ -301,7 +301,10 @@ private func leased(_ address: String, lease: Lease = Lease()) -> Instance {
         machine.withdrawalLifted(address: "10.0.0.1")
         machine.polledEverything(poller, in: "default", now: start + .seconds(30))
         machine.withdrew(address: "10.0.0.1")
-        #expect(machine.outstanding(address: "10.0.0.1") == [Outstanding(subscriber: poller, service: orders, isTold: false)])
+        #expect(
+            machine.outstanding(address: "10.0.0.1") == [
+                Outstanding(subscriber: poller, service: orders, isTold: false)
+            ])
         #expect(machine.isSettled("10.0.0.1") == false)
         _ = machine.drain()
         machine.polledEverything(poller, in: "default", now: start + .seconds(31))

@@ -134,7 +134,9 @@ import Testing
         #expect(plain.nacosName(scheme: "rest") == "com.acme.Orders:rest")
         #expect(SOFAInterface(nacosName: "com.acme.Orders:gold:DEFAULT") == unique)
         #expect(SOFAInterface(nacosName: "com.acme.Orders:grpc") == plain)
-        for other in ["orders", "orders:blue", "providers:com.acme.Orders::", "providers:com.acme.Orders:DEFAULT", ":DEFAULT"] {
+        for other in [
+            "orders", "orders:blue", "providers:com.acme.Orders::", "providers:com.acme.Orders:DEFAULT", ":DEFAULT",
+        ] {
             #expect(SOFAInterface(nacosName: other) == nil, "\(other)")
         }
     }
@@ -157,20 +159,24 @@ import Testing
         var instance = ServiceInstancePayload(
             .springCloud, name: "orders", id: "0c9e", address: "10.0.0.7", port: 8080, metadata: ["zone": "a"])
         let spring = try JSON(parsing: instance.bytes)
-        #expect(spring["payload", "@class"]?.string == "org.springframework.cloud.zookeeper.discovery.ZookeeperInstance")
+        #expect(
+            spring["payload", "@class"]?.string == "org.springframework.cloud.zookeeper.discovery.ZookeeperInstance")
         #expect(spring["payload", "id"] == "application-1")
         #expect(spring["uriSpec", "parts"]?.array?.count == 5)
         #expect(ServiceInstancePayload(instance.bytes) == instance)
         instance.flavour = .dubbo
         #expect(try JSON(parsing: instance.bytes)["uriSpec"] == .null)
-        for wrong in ["", "192.0.2.1", "{}", #"{"name":"x","address":""}"#, #"{"name":"x","address":"h","port":70000}"#] {
+        for wrong in [
+            "", "192.0.2.1", "{}", #"{"name":"x","address":""}"#, #"{"name":"x","address":"h","port":70000}"#,
+        ] {
             #expect(ServiceInstancePayload(wrong.utf8) == nil, "\(wrong)")
         }
     }
 
     @Test func eurekaNamesComeFromTheVirtualAddress() {
         #expect(SpringName.catalogueName(application: "ORDERS", virtualAddress: "orders") == "orders")
-        #expect(SpringName.catalogueName(application: "ORDERS", virtualAddress: " orderService , other") == "orderService")
+        #expect(
+            SpringName.catalogueName(application: "ORDERS", virtualAddress: " orderService , other") == "orderService")
         #expect(SpringName.catalogueName(application: "ORDERS", virtualAddress: nil) == "orders")
         #expect(SpringName.catalogueName(application: "ORDERS", virtualAddress: "${vip}") == "orders")
         #expect(SpringName.eurekaApplication("orders") == "ORDERS")

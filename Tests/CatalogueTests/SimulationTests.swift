@@ -229,7 +229,8 @@ private struct History {
             try machine.unmapped(interface, in: "default", when: .always)
             _ = model.table.set(nil, for: key)
         } else {
-            let row = try machine.mapped(interface, to: dice.pick(["shop", "shop,store"]), in: "default", when: .always)
+            let row = try machine.mapped(
+                interface, to: dice.pick(["shop", "shop,store"]), in: "default", when: .always)
             _ = model.table.set(row, for: key)
         }
     }
@@ -278,7 +279,8 @@ private struct History {
             let shown = snapshot.records.filter(\.isImplied)
             sights.implied += shown.count
             sights.unhealthy += snapshot.records.count { !$0.isHealthy }
-            #expect(Set(shown.map { "\($0.address):\($0.port) \($0.takesCalls)" }) == implied, "seed \(seed), \(service)")
+            #expect(
+                Set(shown.map { "\($0.address):\($0.port) \($0.takesCalls)" }) == implied, "seed \(seed), \(service)")
             if let old = newest[service], old != snapshot {
                 #expect(snapshot.version > old.version, "seed \(seed), \(service)")
             }
@@ -358,7 +360,8 @@ private struct History {
         machine.sourceSynced(.kubernetes)
         machine.timePassed(now: now + .seconds(59))
         for service in services {
-            let places = Set(machine.snapshot(of: service).instances.filter(\.isHealthy).map { "\($0.address):\($0.port)" })
+            let places = Set(
+                machine.snapshot(of: service).instances.filter(\.isHealthy).map { "\($0.address):\($0.port)" })
             let healthy = before[service]?.instances.filter(\.isHealthy) ?? []
             #expect(places.isSuperset(of: healthy.map { "\($0.address):\($0.port)" }), "seed \(seed), \(service)")
         }

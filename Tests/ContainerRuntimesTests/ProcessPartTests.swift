@@ -67,7 +67,9 @@ import Testing
         let directory = "/tmp/mangrove-log-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         let path = directory + "/0.log"
         var log = try LogFile(path: path, sizeLimit: 10)
-        for second in 0..<8 { log.write(Array("line \(second)\n".utf8), at: Timestamp(secondsSinceEpoch: Int64(second))) }
+        for second in 0..<8 {
+            log.write(Array("line \(second)\n".utf8), at: Timestamp(secondsSinceEpoch: Int64(second)))
+        }
         log.close()
         #expect(String(decoding: Files.read(path) ?? [], as: UTF8.self) == "line 7\n")
         let names = Files.names(in: directory)
@@ -90,7 +92,9 @@ import Testing
         try Files.makeDirectory(home)
         for place in [root, "\(root)/x", "\(root)/x/pod"] { try Files.write(place + "/cgroup.subtree_control", []) }
         try Files.write(root + "/cgroup.controllers", Array("cpu io memory pids\n".utf8))
-        for file in ["memory.max", "cpu.max", "cpu.weight", "memory.oom.group"] { try Files.write("\(home)/\(file)", []) }
+        for file in ["memory.max", "cpu.max", "cpu.weight", "memory.oom.group"] {
+            try Files.write("\(home)/\(file)", [])
+        }
         func value(_ file: String) -> String { String(decoding: Files.read("\(home)/\(file)") ?? [], as: UTF8.self) }
         let groups = try #require(
             ControlGroups.found(mountInfo: "30 20 0:1 / \(root) rw - cgroup2 cgroup2 rw", name: "x"))
@@ -98,7 +102,9 @@ import Testing
         var limits = ContainerConfig.Resources(cpuLimitMillicores: 500, memoryLimitBytes: 1 << 20)
         limits.cpuRequestMillicores = 1000
         #expect(try groups.make(pod: "pod", container: "main", limits) == ["\(home)/cgroup.procs"])
-        #expect(String(decoding: Files.read(root + "/x/pod/cgroup.subtree_control") ?? [], as: UTF8.self) == "+cpu +memory +pids")
+        #expect(
+            String(decoding: Files.read(root + "/x/pod/cgroup.subtree_control") ?? [], as: UTF8.self)
+                == "+cpu +memory +pids")
         #expect(value("memory.max") == "1048576" && value("cpu.max") == "50000 100000" && value("cpu.weight") == "39")
         #expect(value("memory.oom.group") == "1")
         try Files.write("\(home)/memory.events", Array("low 0\noom 1\noom_kill 2\n".utf8))

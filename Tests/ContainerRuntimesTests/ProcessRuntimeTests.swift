@@ -85,7 +85,8 @@ private let canMakeNamespaces: Bool = {
 
     @Test func whatIsBelowAVolumeIsMadeThereAndNeverElsewhere() async throws {
         let runtime = try runtime()
-        _ = system("mkdir -p \(root)/volume/there \(root)/memory /tmp/mangrove-outside; ln -sfn /tmp \(root)/volume/out")
+        _ = system(
+            "mkdir -p \(root)/volume/there \(root)/memory /tmp/mangrove-outside; ln -sfn /tmp \(root)/volume/out")
         var pod = sandbox("below")
         pod.memoryVolumes = [.init(path: root + "/memory", sizeBytes: 1 << 20)]
         _ = try await runtime.runSandbox(pod)
@@ -99,9 +100,11 @@ private let canMakeNamespaces: Bool = {
         #expect(try await start(disk, "echo x > /data/file").exitCode == 0)
         #expect(text(root + "/volume/a/b/file") == "x\n")
         let memory = ContainerConfig.Mount(hostPath: root + "/memory", below: "in/side", containerPath: "/data")
-        #expect(try await start(memory, "df --output=size /data | tail -1 | grep -w 1024 && touch /data/y").exitCode == 0)
+        #expect(
+            try await start(memory, "df --output=size /data | tail -1 | grep -w 1024 && touch /data/y").exitCode == 0)
         #expect(!exists(root + "/memory/in"), "only the sandbox sees it")
-        let escape = ContainerConfig.Mount(hostPath: root + "/volume", below: "out/mangrove-outside", containerPath: "/data")
+        let escape = ContainerConfig.Mount(
+            hostPath: root + "/volume", below: "out/mangrove-outside", containerPath: "/data")
         let refused = try await start(escape, "true")
         #expect(refused.exitCode == 128 && refused.reason == "StartError", "\(refused)")
         try await runtime.removeEverything()
@@ -157,9 +160,10 @@ private let canMakeNamespaces: Bool = {
         #expect(end.exitCode == 7)
         #expect(end.reason == "Error")
         let lines = log(end)
-        #expect(lines.filter { $0.hasPrefix("stdout F ") }.map { $0.dropFirst(9) } == [
-            "hello", "pod-a", "nameserver 10.96.0.10", "2", "0", "pod-init", "read-only", "/",
-        ])
+        #expect(
+            lines.filter { $0.hasPrefix("stdout F ") }.map { $0.dropFirst(9) } == [
+                "hello", "pod-a", "nameserver 10.96.0.10", "2", "0", "pod-init", "read-only", "/",
+            ])
         #expect(lines.contains("stderr F bad"))
         #expect(!exists("/root/mangrove-test-file"))
         try await runtime.removeSandbox("a")

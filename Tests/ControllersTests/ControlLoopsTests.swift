@@ -28,13 +28,16 @@ extension Object {
 
     @Test func aDeploymentRollsAndItsEndpointsFollow() async throws {
         try await TestCluster.run { cluster in
-            try await cluster.create(.services, "web", ["selector": ["app": "web"], "ports": [["port": 80, "targetPort": 8080]]])
+            try await cluster.create(
+                .services, "web", ["selector": ["app": "web"], "ports": [["port": 80, "targetPort": 8080]]])
             try await cluster.create(.deployments, "web", workload("web", ["replicas": 3]))
             try await cluster.until(.deployments, "web") { $0?.status["availableReplicas"] == 3 }
             try await cluster.until(.endpoints, "web") {
                 $0?["subsets"]?.array?.first?["addresses"]?.array?.count == 3
             }
-            let slices = try await cluster.list(.endpointSlices).filter { $0.labels[EndpointSliceMachine.serviceLabel] == "web" }
+            let slices = try await cluster.list(.endpointSlices).filter {
+                $0.labels[EndpointSliceMachine.serviceLabel] == "web"
+            }
             #expect(slices.count == 1)
             #expect(slices.first?["endpoints"]?.array?.count == 3)
             try await cluster.client.patch(
@@ -71,8 +74,9 @@ extension Object {
             }
             #expect(try await cluster.list(.controllerRevisions).count == 2)
             let pods = try await cluster.list(.pods)
-            #expect(Set(pods.compactMap { $0.labels["controller-revision-hash"] })
-                == [done?.status["updateRevision"]?.string ?? ""])
+            #expect(
+                Set(pods.compactMap { $0.labels["controller-revision-hash"] })
+                    == [done?.status["updateRevision"]?.string ?? ""])
         }
     }
 
@@ -98,7 +102,8 @@ extension Object {
                 return spec
             }
             try await cluster.create(.jobs, "good", job("Succeeded", ["completions": 3, "parallelism": 2]))
-            try await cluster.create(.jobs, "bad", job("Failed", ["backoffLimit": 0, "completions": 1, "parallelism": 1]))
+            try await cluster.create(
+                .jobs, "bad", job("Failed", ["backoffLimit": 0, "completions": 1, "parallelism": 1]))
             let good = try await cluster.until(.jobs, "good") { $0?.isTrue("Complete") == true }
             #expect(good?.status["succeeded"] == 3)
             #expect(good?.status["uncountedTerminatedPods"] == [:])
@@ -123,7 +128,8 @@ extension Object {
                 ]
             ]
             try await cluster.create(
-                .statefulSets, "db", workload("db", ["replicas": 1, "serviceName": "db", "volumeClaimTemplates": templates]))
+                .statefulSets, "db",
+                workload("db", ["replicas": 1, "serviceName": "db", "volumeClaimTemplates": templates]))
             try await cluster.until(.statefulSets, "db") { $0?.status["readyReplicas"] == 1 }
             let claim = try await cluster.until(.persistentVolumeClaims, "data-db-0") { $0?.status["phase"] == "Bound" }
             let name = claim?.spec["volumeName"]?.string ?? ""
@@ -153,17 +159,24 @@ extension Object {
                 AutoscalerController.podMetrics, ObjectKey(namespace: "default", name: "busy-0"))
             #expect(metrics["containers"]?.array?.first?["usage", "cpu"] == "100m")
             #expect(metrics.labels["app"] == "busy")
-            try await cluster.create(.horizontalPodAutoscalers, "busy", [
-                "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "StatefulSet", "name": "busy"], "minReplicas": 1,
-                "maxReplicas": 3,
-                "metrics": [
-                    [
-                        "type": "Resource",
-                        "resource": ["name": "memory", "target": ["type": "Utilization", "averageUtilization": 50]],
-                    ]
-                ],
-            ])
-            let scaled = try await cluster.until(.horizontalPodAutoscalers, "busy") { $0?.status["desiredReplicas"] == 3 }
+            try await cluster.create(
+                .horizontalPodAutoscalers, "busy",
+                [
+                    "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "StatefulSet", "name": "busy"],
+                    "minReplicas": 1,
+                    "maxReplicas": 3,
+                    "metrics": [
+                        [
+                            "type": "Resource",
+                            "resource": [
+                                "name": "memory", "target": ["type": "Utilization", "averageUtilization": 50],
+                            ],
+                        ]
+                    ],
+                ])
+            let scaled = try await cluster.until(.horizontalPodAutoscalers, "busy") {
+                $0?.status["desiredReplicas"] == 3
+            }
             #expect(scaled?.condition("AbleToScale")?["reason"] == "SucceededRescale")
             #expect(scaled?.condition("ScalingLimited")?["reason"] == "TooManyReplicas")
             try await cluster.until(.statefulSets, "busy") { $0?.status["readyReplicas"] == 3 }
@@ -173,9 +186,11 @@ extension Object {
     @Test func aBudgetFollowsItsPods() async throws {
         try await TestCluster.run { cluster in
             try await cluster.create(.deployments, "web", workload("web", ["replicas": 3]))
-            try await cluster.create(.podDisruptionBudgets, "web", [
-                "maxUnavailable": 1, "selector": ["matchLabels": ["app": "web"]],
-            ])
+            try await cluster.create(
+                .podDisruptionBudgets, "web",
+                [
+                    "maxUnavailable": 1, "selector": ["matchLabels": ["app": "web"]],
+                ])
             let budget = try await cluster.until(.podDisruptionBudgets, "web") { $0?.status["disruptionsAllowed"] == 1 }
             #expect(budget?.status["desiredHealthy"] == 2)
             #expect(budget?.status["expectedPods"] == 3)

@@ -32,7 +32,8 @@ private func time(_ text: String) -> Timestamp {
 
     @Test(arguments: [
         "", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 7", "5-1 * * * *",
-        "*/0 * * * *", "a * * * *", "1/2/3 * * * *", "1-2-3 * * * *", "@fortnightly", "@every", "@every x", "-1 * * * *",
+        "*/0 * * * *", "a * * * *", "1/2/3 * * * *", "1-2-3 * * * *", "@fortnightly", "@every", "@every x",
+        "-1 * * * *",
     ])
     func wrongTextsAreRefused(text: String) {
         #expect(throws: FormatProblem.self) { try CronSchedule(parsing: text) }
@@ -65,7 +66,8 @@ private func time(_ text: String) -> Timestamp {
         let yearly = try CronSchedule(parsing: "0 0 1 1 *")
         let latest = yearly.latest(after: time("2019-06-01T00:00:00Z"), upTo: time("2025-06-01T00:00:00Z"), zone: zone)
         #expect(latest?.rfc3339 == "2025-01-01T00:00:00Z")
-        #expect(yearly.latest(after: time("2025-02-01T00:00:00Z"), upTo: time("2025-06-01T00:00:00Z"), zone: zone) == nil)
+        #expect(
+            yearly.latest(after: time("2025-02-01T00:00:00Z"), upTo: time("2025-06-01T00:00:00Z"), zone: zone) == nil)
         let every = try CronSchedule(parsing: "@every 1h")
         let beat = every.latest(after: time("2025-01-01T00:30:00Z"), upTo: time("2025-01-01T05:00:00Z"), zone: zone)
         #expect(beat?.rfc3339 == "2025-01-01T04:30:00Z")
@@ -116,7 +118,9 @@ private func time(_ text: String) -> Timestamp {
         let wrong = decide(cronJob(["timeZone": "Nowhere/City"]), at: "2025-06-02T01:00:00Z")
         #expect(wrong.create == nil)
         #expect(wrong.notices.map(\.reason) == ["UnknownTimeZone"])
-        #expect(decide(cronJob(["schedule": "x"]), at: "2025-06-02T01:00:00Z").notices.first?.reason == "UnparseableSchedule")
+        #expect(
+            decide(cronJob(["schedule": "x"]), at: "2025-06-02T01:00:00Z").notices.first?.reason
+                == "UnparseableSchedule")
         #expect(decide(cronJob(["suspend": true]), at: "2025-06-02T01:00:00Z").create == nil)
     }
 

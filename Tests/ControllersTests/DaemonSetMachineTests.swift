@@ -37,8 +37,10 @@ import Testing
     @Test func selectorsAndTaintsChooseTheNodes() {
         let nodes = [
             Thing.node("plain"), Thing.node("ssd", labels: ["disk": "ssd"]),
-            Thing.node("kept", labels: ["disk": "ssd"], taints: [["key": "team", "value": "db", "effect": "NoSchedule"]]),
-            Thing.node("away", labels: ["disk": "ssd"], taints: [["key": "team", "value": "db", "effect": "NoExecute"]]),
+            Thing.node(
+                "kept", labels: ["disk": "ssd"], taints: [["key": "team", "value": "db", "effect": "NoSchedule"]]),
+            Thing.node(
+                "away", labels: ["disk": "ssd"], taints: [["key": "team", "value": "db", "effect": "NoExecute"]]),
             Thing.node(
                 "cordoned", labels: ["disk": "ssd"],
                 taints: [["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]]),
@@ -66,7 +68,9 @@ import Testing
         let waiting = [daemon("new-a", on: "a", isReady: false), old[1], old[2]]
         #expect(machine(nodes: three, pods: waiting).decide() == .init())
         // A broken old one goes beside that.
-        let broken = [daemon("new-a", on: "a", isReady: false), daemon("x", on: "b", hash: "old", isReady: false), old[2]]
+        let broken = [
+            daemon("new-a", on: "a", isReady: false), daemon("x", on: "b", hash: "old", isReady: false), old[2],
+        ]
         #expect(machine(nodes: three, pods: broken).decide().delete.map(\.name) == ["x"])
         let manual: JSON = ["updateStrategy": ["type": "OnDelete"]]
         #expect(machine(manual, nodes: three, pods: old).decide() == .init())

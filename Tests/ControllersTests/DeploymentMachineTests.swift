@@ -119,19 +119,22 @@ private struct World {
         #expect(world.condition("Available") == "True MinimumReplicasAvailable")
         let message = world.deployment.condition("Progressing")?["message"]?.string
         #expect(message == "ReplicaSet \"\(world.sets[0].name)\" has successfully progressed.")
-        #expect(world.sets[0].labels[TemplateHash.label] == world.sets[0].name.split(separator: "-").last.map(String.init))
+        #expect(
+            world.sets[0].labels[TemplateHash.label] == world.sets[0].name.split(separator: "-").last.map(String.init))
     }
 
     /// Every combination of small limits: never more pods than the surge allows, never fewer available than promised.
     @Test(arguments: [1, 2, 5, 10])
     func limitsHoldInEveryStep(replicas: Int) {
         for (surge, unavailable) in [(0, 1), (1, 0), (1, 1), (3, 2), (0, 5)] {
-            var world = World(replicas: replicas, [
-                "strategy": [
-                    "type": "RollingUpdate",
-                    "rollingUpdate": ["maxSurge": JSON(surge), "maxUnavailable": JSON(unavailable)],
-                ]
-            ])
+            var world = World(
+                replicas: replicas,
+                [
+                    "strategy": [
+                        "type": "RollingUpdate",
+                        "rollingUpdate": ["maxSurge": JSON(surge), "maxUnavailable": JSON(unavailable)],
+                    ]
+                ])
             world.settle()
             world.use(image: "2")
             world.settle { world in
@@ -179,9 +182,11 @@ private struct World {
     }
 
     @Test func aPausedRolloutStaysAndScalesInProportion() {
-        var world = World(replicas: 10, [
-            "strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": 3, "maxUnavailable": 2]]
-        ])
+        var world = World(
+            replicas: 10,
+            [
+                "strategy": ["type": "RollingUpdate", "rollingUpdate": ["maxSurge": 3, "maxUnavailable": 2]]
+            ])
         world.settle()
         world.use(image: "2")
         world.broken = ["web:2"]

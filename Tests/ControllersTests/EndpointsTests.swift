@@ -10,7 +10,9 @@ import Testing
     private func service(_ spec: JSON = [:]) -> Object {
         var service = Object(.services, namespace: "shop", name: "web")
         service.labels = ["team": "shop"]
-        service.spec = ["selector": ["app": "web"], "clusterIP": "10.96.0.7", "ports": [["port": 80, "targetPort": "http"]]]
+        service.spec = [
+            "selector": ["app": "web"], "clusterIP": "10.96.0.7", "ports": [["port": 80, "targetPort": "http"]],
+        ]
         for member in spec.object ?? JSONObject() { service.spec[member.key] = member.value }
         return service.stored()
     }
@@ -41,11 +43,12 @@ import Testing
         let pods = [pod(1), pod(2, isReady: false), pod(3).going(), pod(4).running("Failed")]
         let slice = created(slices(service(), pods)).first
         let conditions = slice?["endpoints"]?.array?.map { $0["conditions"] ?? .null }
-        #expect(conditions == [
-            ["ready": true, "serving": true, "terminating": false],
-            ["ready": false, "serving": false, "terminating": false],
-            ["ready": false, "serving": true, "terminating": true],
-        ])
+        #expect(
+            conditions == [
+                ["ready": true, "serving": true, "terminating": false],
+                ["ready": false, "serving": false, "terminating": false],
+                ["ready": false, "serving": true, "terminating": true],
+            ])
         #expect(slice?["ports"] == [["name": "", "protocol": "TCP", "port": 8080]])
         #expect(slice?.labels["team"] == "shop")
         #expect(slice?.labels["kubernetes.io/service-name"] == "web")
@@ -98,7 +101,10 @@ import Testing
         let bare = service(["selector": .null])
         var endpoints = Object(.endpoints, namespace: "shop", name: "web").stored()
         endpoints["subsets"] = [
-            ["addresses": [["ip": "192.0.2.1"], ["ip": "2001:db8::1"]], "notReadyAddresses": [["ip": "192.0.2.2"]], "ports": [["port": 80]]]
+            [
+                "addresses": [["ip": "192.0.2.1"], ["ip": "2001:db8::1"]], "notReadyAddresses": [["ip": "192.0.2.2"]],
+                "ports": [["port": 80]],
+            ]
         ]
         #expect(MirrorMachine.applies(to: endpoints, service: bare))
         #expect(!MirrorMachine.applies(to: endpoints, service: service()))

@@ -138,7 +138,9 @@ import Testing
 
     @Test func oneOwnerThatIsThereIsEnough() {
         typealias Machine = GarbageCollectorMachine
-        func verdict(_ object: Object, _ states: [String: Machine.OwnerState], _ dependents: Bool = false) -> Machine.Verdict {
+        func verdict(_ object: Object, _ states: [String: Machine.OwnerState], _ dependents: Bool = false)
+            -> Machine.Verdict
+        {
             Machine.verdict(on: object, owners: states, hasDependents: dependents)
         }
         #expect(verdict(object(), [:]) == .keep)

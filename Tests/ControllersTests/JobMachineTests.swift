@@ -66,7 +66,11 @@ private struct World {
             pod.status["containerStatuses"] = [
                 [
                     "name": "main",
-                    "state": ["terminated": ["exitCode": JSON(phase == "Failed" ? code : 0), "finishedAt": .string(now.rfc3339)]],
+                    "state": [
+                        "terminated": [
+                            "exitCode": JSON(phase == "Failed" ? code : 0), "finishedAt": .string(now.rfc3339),
+                        ]
+                    ],
                 ]
             ]
             return pod

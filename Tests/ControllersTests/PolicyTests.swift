@@ -19,11 +19,12 @@ import Testing
         return DisruptionMachine(budget: budget(spec), pods: pods, now: noon).status(scale: scale)
     }
 
-    @Test(arguments: [
-        (["minAvailable": 2], 3, 3, 1), (["minAvailable": 3], 3, 3, 0), (["minAvailable": 2], 1, 3, 0),
-        (["maxUnavailable": 1], 3, 3, 1), (["maxUnavailable": 1], 2, 3, 0), (["maxUnavailable": "50%"], 3, 3, 2),
-        (["minAvailable": "50%"], 3, 3, 1), (["minAvailable": "100%"], 3, 3, 0),
-    ] as [(JSON, Int, Int, Int)])
+    @Test(
+        arguments: [
+            (["minAvailable": 2], 3, 3, 1), (["minAvailable": 3], 3, 3, 0), (["minAvailable": 2], 1, 3, 0),
+            (["maxUnavailable": 1], 3, 3, 1), (["maxUnavailable": 1], 2, 3, 0), (["maxUnavailable": "50%"], 3, 3, 2),
+            (["minAvailable": "50%"], 3, 3, 1), (["minAvailable": "100%"], 3, 3, 0),
+        ] as [(JSON, Int, Int, Int)])
     func allowsWhatTheBudgetLeaves(spec: JSON, ready: Int, total: Int, allowed: Int) {
         let status = status(spec, ready: ready, of: total, scale: total)
         #expect(status["disruptionsAllowed"]?.integer == allowed)
@@ -36,7 +37,8 @@ import Testing
     @Test func evictionsUnderWayCountAsGone() {
         var budget = budget(["minAvailable": 1])
         budget.status["disruptedPods"] = [
-            "web-0": .string(noon.rfc3339), "web-1": .string((noon - .seconds(130)).rfc3339), "gone": .string(noon.rfc3339),
+            "web-0": .string(noon.rfc3339), "web-1": .string((noon - .seconds(130)).rfc3339),
+            "gone": .string(noon.rfc3339),
         ]
         let pods = (0..<3).map { Thing.pod("web-\($0)").running(readySince: noon) }
         let machine = DisruptionMachine(budget: budget, pods: pods, now: noon + .seconds(20))
@@ -63,7 +65,10 @@ import Testing
     private func node(_ beat: Int = 0, status: String = "True") -> Object {
         var node = Thing.node("a")
         node.status["conditions"] = [
-            ["type": "Ready", "status": .string(status), "lastHeartbeatTime": .string((noon + .seconds(beat)).rfc3339)],
+            [
+                "type": "Ready", "status": .string(status),
+                "lastHeartbeatTime": .string((noon + .seconds(beat)).rfc3339),
+            ],
             ["type": "MemoryPressure", "status": "False"],
         ]
         return node
@@ -114,10 +119,16 @@ import Testing
 
     @Test func otherPeoplesTaintsStay() {
         var node = node(0, status: "False")
-        node.spec["taints"] = [["key": "team", "effect": "NoSchedule"], ["key": "node.kubernetes.io/unreachable", "effect": "NoExecute"]]
+        node.spec["taints"] = [
+            ["key": "team", "effect": "NoSchedule"], ["key": "node.kubernetes.io/unreachable", "effect": "NoExecute"],
+        ]
         node.spec["unschedulable"] = true
         let keys = NodeHealthMachine.taints(of: node, now: noon).map { $0["key"]?.string ?? "" }
-        #expect(keys == ["team", "node.kubernetes.io/not-ready", "node.kubernetes.io/not-ready", "node.kubernetes.io/unschedulable"])
+        #expect(
+            keys == [
+                "team", "node.kubernetes.io/not-ready", "node.kubernetes.io/not-ready",
+                "node.kubernetes.io/unschedulable",
+            ])
     }
 
     @Test func podsStayAsLongAsTheyTolerate() {
@@ -143,13 +154,16 @@ import Testing
         let start = noon - .seconds(age)
         var pod = Thing.pod(name, at: start).running(readySince: isReady ? start : nil)
         pod.status["startTime"] = .string(start.rfc3339)
-        if let request { pod.spec["containers"] = [["name": "main", "resources": ["requests": ["cpu": .string(request)]]]] }
+        if let request {
+            pod.spec["containers"] = [["name": "main", "resources": ["requests": ["cpu": .string(request)]]]]
+        }
         return pod
     }
 
     private func sample(_ milli: Int64, at moment: Timestamp = noon) -> PodUsageSample {
         PodUsageSample(
-            containers: [ContainerUsage(name: "main", cpu: Quantity(milli: milli), memory: Quantity(1 << 20))], time: moment,
+            containers: [ContainerUsage(name: "main", cpu: Quantity(milli: milli), memory: Quantity(1 << 20))],
+            time: moment,
             window: .seconds(10))
     }
 
@@ -235,7 +249,10 @@ import Testing
     @Test func aMetricThatCannotBeReadKeepsWhatIsThere() {
         var scaler = autoscaler()
         scaler.spec["metrics"] = [
-            ["type": "Resource", "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 50]]],
+            [
+                "type": "Resource",
+                "resource": ["name": "cpu", "target": ["type": "Utilization", "averageUtilization": 50]],
+            ],
             ["type": "External", "external": ["metric": ["name": "queue"]]],
         ]
         let pods = [pod("a"), pod("b")]

@@ -43,7 +43,8 @@ import Testing
         var set = set(2)
         set.spec["minReadySeconds"] = 30
         let pods = [
-            Thing.pod("a").running(readySince: noon - .seconds(40)), Thing.pod("b").running(readySince: noon - .seconds(10)),
+            Thing.pod("a").running(readySince: noon - .seconds(40)),
+            Thing.pod("b").running(readySince: noon - .seconds(10)),
         ]
         let machine = ReplicaSetMachine(replicaSet: set, owned: pods, now: noon)
         let status = machine.status(failure: ("FailedCreate", "no room"))

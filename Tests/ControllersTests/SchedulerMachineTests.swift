@@ -17,7 +17,9 @@ import Testing
         return pod
     }
 
-    private func place(_ pod: Object, on nodes: [Object], bound: [SchedulerMachine.Bound] = [], _ view: VolumeView = VolumeView())
+    private func place(
+        _ pod: Object, on nodes: [Object], bound: [SchedulerMachine.Bound] = [], _ view: VolumeView = VolumeView()
+    )
         -> SchedulerMachine.Placement
     {
         SchedulerMachine(nodes: nodes, bound: bound, volumes: view).place(pod)
@@ -36,21 +38,26 @@ import Testing
 
     @Test func obstaclesAreCountedInUpstreamsWords() {
         let big = pod("x", container(["cpu": "8", "memory": "1Ti"]))
-        #expect(place(big, on: [a, b])
-            == .unschedulable("0/2 nodes are available: 2 Insufficient cpu, 2 Insufficient memory."))
+        #expect(
+            place(big, on: [a, b])
+                == .unschedulable("0/2 nodes are available: 2 Insufficient cpu, 2 Insufficient memory."))
         var cordoned = a
         cordoned.spec["unschedulable"] = true
         let tainted = Thing.node("c", taints: [["key": "team", "value": "db", "effect": "NoSchedule"]])
         let picky = pod("x", ["nodeSelector": ["zone": "north"]])
-        #expect(place(picky, on: [cordoned, b, tainted]) == .unschedulable(
-            "0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
-                + "1 node(s) had untolerated taint {team: db}, 1 node(s) were unschedulable."))
+        #expect(
+            place(picky, on: [cordoned, b, tainted])
+                == .unschedulable(
+                    "0/3 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, "
+                        + "1 node(s) had untolerated taint {team: db}, 1 node(s) were unschedulable."))
         let tolerant = pod("x", ["tolerations": [["key": "team", "operator": "Equal", "value": "db"]]])
         #expect(place(tolerant, on: [tainted]) == .bind(node: "c"))
         var silent = a
         silent.status["conditions"] = [["type": "Ready", "status": "Unknown"]]
-        #expect(place(pod("x"), on: [silent])
-            == .unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."))
+        #expect(
+            place(pod("x"), on: [silent])
+                == .unschedulable(
+                    "0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }."))
     }
 
     @Test func fewAndUnimportantPodsMakeRoom() {
@@ -94,7 +101,8 @@ import Testing
             return found
         }
         let bound: [SchedulerMachine.Bound] = [
-            (weighed("low", app: "db", 1, "2"), "a"), (weighed("high", app: "web", 2, "2"), "a"), (weighed("all", app: "all", 9, "4"), "b"),
+            (weighed("low", app: "db", 1, "2"), "a"), (weighed("high", app: "web", 2, "2"), "a"),
+            (weighed("all", app: "all", 9, "4"), "b"),
         ]
         let wanted = weighed("new", app: "new", 100, "2")
         func plan(_ budgets: [Object], _ pod: Object? = nil) -> Preemption.Plan? {
@@ -102,22 +110,29 @@ import Testing
         }
         #expect(plan([]) == .init(node: "a", victims: [bound[0].pod]))
         #expect(plan([budget("db", 1)]) == .init(node: "a", victims: [bound[0].pod]), "one may be disturbed")
-        #expect(plan([budget("db", 0)]) == .init(node: "a", victims: [bound[1].pod]), "the more important one, which nothing guards")
-        #expect(plan([budget("db", 0), budget("web", 0)]) == .init(node: "b", victims: [bound[2].pod]), "another node, where none is guarded")
+        #expect(
+            plan([budget("db", 0)]) == .init(node: "a", victims: [bound[1].pod]),
+            "the more important one, which nothing guards")
+        #expect(
+            plan([budget("db", 0), budget("web", 0)]) == .init(node: "b", victims: [bound[2].pod]),
+            "another node, where none is guarded")
         let all = ["db", "web", "all"].map { budget($0, 0) }
         #expect(plan(all) == .init(node: "a", victims: [bound[0].pod]), "no choice: as if there were no budgets")
     }
 
     @Test func portsOfTheMachineAreTakenOnce() {
         let server = pod("server", container([:], ports: [["containerPort": 80, "hostPort": 8080]]))
-        #expect(place(server, on: [a], bound: [(server, "a")])
-            == .unschedulable("0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."))
+        #expect(
+            place(server, on: [a], bound: [(server, "a")])
+                == .unschedulable(
+                    "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."))
         let other = pod("x", container([:], ports: [["containerPort": 80, "hostPort": 8080, "protocol": "UDP"]]))
         #expect(place(other, on: [a], bound: [(server, "a")]) == .bind(node: "a"))
         var host = pod("x", container([:], ports: [["containerPort": 8080]]))
         host.spec["hostNetwork"] = true
         #expect(place(host, on: [a, b], bound: [(server, "a")]) == .bind(node: "b"))
-        let elsewhere = pod("x", container([:], ports: [["containerPort": 80, "hostPort": 8080, "hostIP": "10.0.0.1"]]))
+        let elsewhere = pod(
+            "x", container([:], ports: [["containerPort": 80, "hostPort": 8080, "hostIP": "10.0.0.1"]]))
         var fixed = server
         fixed.spec["containers"] = [["ports": [["hostPort": 8080, "hostIP": "10.0.0.2"]]]]
         #expect(place(elsewhere, on: [a], bound: [(fixed, "a")]) == .bind(node: "a"))
@@ -139,16 +154,20 @@ import Testing
         let cache = pod("cache", app: "cache")
         let near = pod("x", affinity("podAffinity", app: "cache"))
         #expect(place(near, on: [a, b], bound: [(cache, "b")]) == .bind(node: "b"))
-        #expect(place(near, on: [a])
-            == .unschedulable("0/1 nodes are available: 1 node(s) didn't match pod affinity rules."))
+        #expect(
+            place(near, on: [a])
+                == .unschedulable("0/1 nodes are available: 1 node(s) didn't match pod affinity rules."))
         // The first of a group that wants to be together may go anywhere.
         #expect(place(pod("x", affinity("podAffinity", app: "web")), on: [a]) == .bind(node: "a"))
         let apart = pod("x", affinity("podAntiAffinity", app: "web"))
         #expect(place(apart, on: [a, b], bound: [(apart, "a")]) == .bind(node: "b"))
-        #expect(place(apart, on: [a], bound: [(pod("plain"), "a")])
-            == .unschedulable("0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules."))
-        #expect(place(pod("plain"), on: [a], bound: [(apart, "a")])
-            == .unschedulable("0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules."))
+        #expect(
+            place(apart, on: [a], bound: [(pod("plain"), "a")])
+                == .unschedulable("0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules."))
+        #expect(
+            place(pod("plain"), on: [a], bound: [(apart, "a")])
+                == .unschedulable(
+                    "0/1 nodes are available: 1 node(s) didn't satisfy existing pods anti-affinity rules."))
     }
 
     @Test func spreadsOverPlaces() {
@@ -166,18 +185,24 @@ import Testing
         #expect(cramped == .bind(node: "a"))
         var closed = b
         closed.spec["unschedulable"] = true
-        #expect(place(spread, on: [a, closed], bound: [(spread, "a")]) == .unschedulable(
-            "0/2 nodes are available: 1 node(s) didn't match pod topology spread constraints, 1 node(s) were unschedulable."))
+        #expect(
+            place(spread, on: [a, closed], bound: [(spread, "a")])
+                == .unschedulable(
+                    "0/2 nodes are available: 1 node(s) didn't match pod topology spread constraints, 1 node(s) were unschedulable."
+                ))
     }
 
     @Test func claimsDecideWhereAndWhen() {
         let user = pod("x", ["volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "data"]]]])
-        #expect(place(user, on: [a]) == .unschedulable("0/1 nodes are available: persistentvolumeclaim \"data\" not found."))
+        #expect(
+            place(user, on: [a]) == .unschedulable("0/1 nodes are available: persistentvolumeclaim \"data\" not found.")
+        )
         var claim = Object(.persistentVolumeClaims, namespace: "shop", name: "data").stored()
         claim.spec = ["storageClassName": "slow"]
         var storage = Object(.storageClasses, name: "slow")
-        #expect(place(user, on: [a], bound: [], VolumeView(claims: [claim], volumes: [], classes: [storage]))
-            == .unschedulable("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."))
+        #expect(
+            place(user, on: [a], bound: [], VolumeView(claims: [claim], volumes: [], classes: [storage]))
+                == .unschedulable("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."))
         storage["volumeBindingMode"] = "WaitForFirstConsumer"
         let waiting = VolumeView(claims: [claim], volumes: [], classes: [storage])
         #expect(place(user, on: [a, b], bound: [], waiting) == .prepare(node: "a", claims: [claim.key]))
@@ -192,7 +217,8 @@ import Testing
         ]
         let bound = VolumeView(claims: [claim], volumes: [volume], classes: [storage])
         #expect(place(user, on: [a, b], bound: [], bound) == .bind(node: "a"))
-        #expect(place(user, on: [b], bound: [], bound)
-            == .unschedulable("0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity."))
+        #expect(
+            place(user, on: [b], bound: [], bound)
+                == .unschedulable("0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity."))
     }
 }

@@ -94,9 +94,10 @@ private struct World {
     }
 
     var images: [String: String] {
-        Dictionary(uniqueKeysWithValues: pods.map {
-            ($0.name, $0.spec["containers"]?.array?.first?["image"]?.string ?? "")
-        })
+        Dictionary(
+            uniqueKeysWithValues: pods.map {
+                ($0.name, $0.spec["containers"]?.array?.first?["image"]?.string ?? "")
+            })
     }
 }
 
@@ -153,9 +154,10 @@ private struct World {
         world.log = []
         world.use(image: "2")
         world.settle { #expect($0.pods.filter { $0.isPodReady && !$0.isTerminating }.count >= 2) }
-        #expect(world.log == [
-            "delete db-2", "create db-2", "delete db-1", "create db-1", "delete db-0", "create db-0",
-        ])
+        #expect(
+            world.log == [
+                "delete db-2", "create db-2", "delete db-1", "create db-1", "delete db-0", "create db-0",
+            ])
         #expect(Set(world.images.values) == ["web:2"])
         #expect(world.set.status["currentRevision"] == world.set.status["updateRevision"])
         #expect(world.set.status["currentRevision"] != first)
@@ -206,10 +208,12 @@ private struct World {
     }
 
     @Test func parallelUpdatesMayTakeSeveral() {
-        var world = World(5, [
-            "podManagementPolicy": "Parallel",
-            "updateStrategy": ["type": "RollingUpdate", "rollingUpdate": ["maxUnavailable": "40%"]],
-        ])
+        var world = World(
+            5,
+            [
+                "podManagementPolicy": "Parallel",
+                "updateStrategy": ["type": "RollingUpdate", "rollingUpdate": ["maxUnavailable": "40%"]],
+            ])
         world.settle()
         world.use(image: "2")
         #expect(world.step() == ["delete db-4", "delete db-3"])

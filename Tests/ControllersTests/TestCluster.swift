@@ -1,4 +1,5 @@
-// A whole cluster in this process: the API over a store, every controller, the scheduler, and a node that only pretends.
+// A whole cluster in this process: the API over a store, every controller, the scheduler, and a node that only
+// pretends.
 
 import Access
 import APIServer
@@ -50,7 +51,7 @@ struct TestCluster: Sendable {
         node.status = Thing.node("here").status
         try await cluster.client.update(.nodes, node, subresource: "status")
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { 
+            group.addTask {
                 try await ControlLoops(client: cluster.client, volumeStore: NoDirectories(), logger: quiet).run()
             }
             group.addTask { try await Scheduler(client: cluster.client, logger: quiet).run() }
@@ -152,7 +153,9 @@ extension Object {
     /// Without what only the server gives.
     fileprivate var fresh: Object {
         var fresh = self
-        for field in ["uid", "creationTimestamp", "generation", "resourceVersion"] { fresh.tree["metadata", field] = nil }
+        for field in ["uid", "creationTimestamp", "generation", "resourceVersion"] {
+            fresh.tree["metadata", field] = nil
+        }
         return fresh
     }
 }

@@ -16,7 +16,9 @@ import Testing
         return claim.stored()
     }
 
-    private func volume(_ name: String, size: String, storage: String = "manual", modes: JSON = ["ReadWriteOnce"]) -> Object {
+    private func volume(_ name: String, size: String, storage: String = "manual", modes: JSON = ["ReadWriteOnce"])
+        -> Object
+    {
         var volume = Object(.persistentVolumes, name: name)
         volume.finalizers = [VolumeMark.volumeProtection]
         volume.spec = [

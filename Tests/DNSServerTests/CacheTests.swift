@@ -23,14 +23,17 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
     return StoredAnswer(
         Message(
             id: 9, isResponse: true, code: .noSuchName, questions: [question(name)],
-            authorities: [ResourceRecord(name: DomainName("example.com")!, timeToLiveSeconds: life, data: .soa(authority))]))
+            authorities: [
+                ResourceRecord(name: DomainName("example.com")!, timeToLiveSeconds: life, data: .soa(authority))
+            ]))
 }
 
 @Suite struct CacheTests {
     let key = QuestionKey(question("www.example.com"))
 
     private func written(
-        _ answer: StoredAnswer, _ name: String = "wWw.example.com", age: UInt32 = 0, stale: Bool = false, limit: Int = 1232
+        _ answer: StoredAnswer, _ name: String = "wWw.example.com", age: UInt32 = 0, stale: Bool = false,
+        limit: Int = 1232
     ) throws -> Message {
         guard case .query(let query) = Query.read(Samples.query(name)) else { throw MessageFault.badRecord }
         let buffer = answer.written(to: query, ageSeconds: age, isStale: stale, flags: 0, limitBytes: limit)
@@ -43,7 +46,8 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
         #expect(message.id == 0x1234 && message.questions.first?.name.description == "wWw.example.com.")
         #expect(message.answers.map(\.timeToLiveSeconds) == [35, 35])
         #expect(message.answers[0].name.description == "wWw.example.com.")
-        #expect(try written(records("www.example.com", life: 60), age: 90, stale: true).answers[0].timeToLiveSeconds == 30)
+        #expect(
+            try written(records("www.example.com", life: 60), age: 90, stale: true).answers[0].timeToLiveSeconds == 30)
     }
 
     @Test func largeAnswersAreCutAtARecord() throws {
@@ -55,7 +59,9 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
         var cache = AnswerCacheMachine()
         guard case .none = cache.find(key, now: 0) else { return #expect(Bool(false)) }
         cache.answered(key, records("www.example.com", life: 60), now: 0)
-        guard case .fresh(_, ageSeconds: 53, isEnding: false) = cache.find(key, now: 53_900) else { return #expect(Bool(false)) }
+        guard case .fresh(_, ageSeconds: 53, isEnding: false) = cache.find(key, now: 53_900) else {
+            return #expect(Bool(false))
+        }
         // In its last tenth it is fetched anew, by one.
         guard case .fresh(_, _, isEnding: true) = cache.find(key, now: 54_000) else { return #expect(Bool(false)) }
         guard case .fresh(_, _, isEnding: false) = cache.find(key, now: 59_999) else { return #expect(Bool(false)) }
@@ -63,7 +69,9 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
         cache.failed(key, .failure(of: key.question), now: 61_000)
         guard case .stale(_, mayAsk: false) = cache.find(key, now: 90_999) else { return #expect(Bool(false)) }
         guard case .stale(_, mayAsk: true) = cache.find(key, now: 91_000) else { return #expect(Bool(false)) }
-        guard case .none = cache.find(key, now: 60_000 + AnswerCacheMachine.staleLimitMilliseconds) else { return #expect(Bool(false)) }
+        guard case .none = cache.find(key, now: 60_000 + AnswerCacheMachine.staleLimitMilliseconds) else {
+            return #expect(Bool(false))
+        }
         #expect(cache.count == 0 && cache.sizeBytes == 0)
     }
 
@@ -75,7 +83,8 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
         guard case .stale = cache.find(key, now: 20_000) else { return #expect(Bool(false)) }
         // Nobody says how long this one holds.
         #expect(StoredAnswer(Message(id: 1, code: .noSuchName, questions: [question("a.b")])).lifeSeconds == 0)
-        #expect(denial("a.b", life: 1_000_000, negative: 1_000_000).lifeSeconds == StoredAnswer.negativeLifeLimitSeconds)
+        #expect(
+            denial("a.b", life: 1_000_000, negative: 1_000_000).lifeSeconds == StoredAnswer.negativeLifeLimitSeconds)
         #expect(records("a.b", life: 1_000_000).lifeSeconds == StoredAnswer.lifeLimitSeconds)
     }
 
@@ -101,7 +110,9 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
         for index in 0..<1000 {
             let name = "n\(index).example.com"
             cache.answered(QuestionKey(question(name)), records(name, life: 600), now: Int64(index))
-            guard case .fresh = cache.find(used, now: Int64(index)) else { return #expect(Bool(false), "evicted at \(index)") }
+            guard case .fresh = cache.find(used, now: Int64(index)) else {
+                return #expect(Bool(false), "evicted at \(index)")
+            }
         }
         #expect(cache.count == 100 && cache.counts.evictions == 901)
 
@@ -115,7 +126,8 @@ private func denial(_ name: String, life: UInt32, negative: UInt32) -> StoredAns
     }
 
     @Test func namesInDataOfKnownTypesAreWrittenOut() throws {
-        // An MX whose exchange is a pointer to the question: kept as it is, it would point elsewhere in another message.
+        // An MX whose exchange is a pointer to the question: kept as it is, it would point elsewhere in another
+        // message.
         var bytes = Samples.query("example.com", .mx)
         bytes[2] = 0x81
         bytes[7] = 1

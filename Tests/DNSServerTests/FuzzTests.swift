@@ -1,4 +1,5 @@
-// Packets as anybody may send them: whatever the bytes, there is an answer by the book or silence, and reading them ends.
+// Packets as anybody may send them: whatever the bytes, there is an answer by the book or silence, and reading them
+// ends.
 
 import Fuzzing
 import NIO
@@ -20,7 +21,8 @@ import Testing
     static let queries: [[UInt8]] = [
         Samples.query("orders.shop.svc.cluster.local"), Samples.query("inside.shop.svc.cluster.local", .aaaa),
         Samples.query("_http._tcp.pets.shop.svc.cluster.local", .srv, extension: Extension(payloadLimitBytes: 1232)),
-        Samples.query("10-88-0-5.shop.pod.cluster.local", .any, extension: Extension(payloadLimitBytes: 0, wantsSecurity: true)),
+        Samples.query(
+            "10-88-0-5.shop.pod.cluster.local", .any, extension: Extension(payloadLimitBytes: 0, wantsSecurity: true)),
         Samples.query("20.0.96.10.in-addr.arpa", .ptr), Samples.query("."), Samples.query("www.example.com", .mx),
     ]
 
@@ -39,7 +41,8 @@ import Testing
                 var writer = AnswerWriter(to: input, questionEnd: end, extension: opt, limitBytes: 512)
                 written = writer.finish(to: input, code: code, flags: 0)
             case .query(let query):
-                guard case .answer(let buffer, _) = responder.resolve(query, limitBytes: 512, rotation: input.count) else {
+                guard case .answer(let buffer, _) = responder.resolve(query, limitBytes: 512, rotation: input.count)
+                else {
                     // What goes elsewhere must be a question that can be put to another.
                     let question = QuestionKey(query).question
                     guard question.name == query.domainName, question.type == query.type else {
@@ -70,10 +73,17 @@ import Testing
         }
         let samples = [
             message([.address(.v4(1)), .cname(DomainName("a.example.com")!), .address(.v6(high: 1, low: 2))]),
-            message([], [soa, .ns(name)]), message([.txt([[1, 2, 3], []]), .srv(priority: 1, weight: 2, port: 3, target: name)]),
-            message([.other(.mx, [0, 1] + name.wire), .other(RecordType(rawValue: 35), [0, 1, 0, 1, 0, 0, 0] + name.wire), .ptr(name)]),
+            message([], [soa, .ns(name)]),
+            message([.txt([[1, 2, 3], []]), .srv(priority: 1, weight: 2, port: 3, target: name)]),
+            message([
+                .other(.mx, [0, 1] + name.wire), .other(RecordType(rawValue: 35), [0, 1, 0, 1, 0, 0, 0] + name.wire),
+                .ptr(name),
+            ]),
         ]
-        guard case .query(let query) = Query.read(Samples.query("www.example.com", extension: Extension(payloadLimitBytes: 512))) else {
+        guard
+            case .query(let query) = Query.read(
+                Samples.query("www.example.com", extension: Extension(payloadLimitBytes: 512)))
+        else {
             throw Broken("no query")
         }
         run(samples) { input in

@@ -8,11 +8,14 @@ import Testing
 @testable import DNSServer
 
 @Suite struct ResponderTests {
-    static let inside = Samples.service("inside", [
-        "type": "ExternalName", "externalName": "orders.shop.svc.cluster.local",
-    ])
+    static let inside = Samples.service(
+        "inside",
+        [
+            "type": "ExternalName", "externalName": "orders.shop.svc.cluster.local",
+        ])
     static let loop = Samples.service("loop", ["type": "ExternalName", "externalName": "LOOP.shop.svc.cluster.local"])
-    static let dangling = Samples.service("dangling", ["type": "ExternalName", "externalName": "no.shop.svc.cluster.local"])
+    static let dangling = Samples.service(
+        "dangling", ["type": "ExternalName", "externalName": "no.shop.svc.cluster.local"])
     static let zone = Samples.zone([
         (ZoneTests.orders, [ZoneTests.ordersSlice]), (ZoneTests.outside, []), (inside, []), (loop, []), (dangling, []),
     ])
@@ -38,7 +41,8 @@ import Testing
     @Test func whatThereIsNot() throws {
         let none = try ask("nothing.shop.svc.cluster.local")
         #expect(none.code == .noSuchName && none.isAuthoritative && none.answers.isEmpty)
-        #expect(none.lines(none.authorities) == ["cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. 5"])
+        #expect(
+            none.lines(none.authorities) == ["cluster.local. 5 SOA ns.dns.cluster.local. hostmaster.cluster.local. 5"])
         // The name exists, the type does not.
         let empty = try ask("orders.shop.svc.cluster.local", .mx)
         #expect(empty.code == .success && empty.answers.isEmpty && empty.authorities.count == 1)
@@ -51,9 +55,10 @@ import Testing
 
     @Test func aliases() throws {
         let name = "inside.shop.svc.cluster.local."
-        #expect(try ask(name).answerLines == [
-            "\(name) 5 CNAME orders.shop.svc.cluster.local.", "orders.shop.svc.cluster.local. 5 A 10.96.0.20",
-        ])
+        #expect(
+            try ask(name).answerLines == [
+                "\(name) 5 CNAME orders.shop.svc.cluster.local.", "orders.shop.svc.cluster.local. 5 A 10.96.0.20",
+            ])
         #expect(try ask(name, .cname).answerLines == ["\(name) 5 CNAME orders.shop.svc.cluster.local."])
         #expect(try ask("loop.shop.svc.cluster.local").code == .serverFailure)
         let dangling = try ask("dangling.shop.svc.cluster.local")
@@ -87,7 +92,8 @@ import Testing
         let responder = Responder(domain: Samples.domain, zone: zone, canForward: false)
         var firsts: Set<String> = []
         for turn in 0..<5 {
-            let lines = try #require(try responder.ask(Samples.query("pets.shop.svc.cluster.local"), rotation: turn)).answerLines
+            let lines = try #require(try responder.ask(Samples.query("pets.shop.svc.cluster.local"), rotation: turn))
+                .answerLines
             #expect(Set(lines).count == 5)
             firsts.insert(lines[0])
         }
@@ -129,7 +135,9 @@ import Testing
         var cookie = Samples.query("a.b", extension: Extension(payloadLimitBytes: 512))
         cookie.removeLast(2)
         cookie += [0, 12, 0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]
-        if case .query(let query) = Query.read(cookie) { #expect(query.extension?.payloadLimitBytes == 512) } else {
+        if case .query(let query) = Query.read(cookie) {
+            #expect(query.extension?.payloadLimitBytes == 512)
+        } else {
             Issue.record("a cookie is no fault")
         }
         #expect(refusal(Array(cookie.dropLast(9))) == .formatError)

@@ -46,7 +46,8 @@ enum Samples {
     }
 
     static func query(
-        _ name: String, _ type: RecordType = .a, extension: Extension? = nil, recursion: Bool = true, id: UInt16 = 0x1234
+        _ name: String, _ type: RecordType = .a, extension: Extension? = nil, recursion: Bool = true,
+        id: UInt16 = 0x1234
     ) -> [UInt8] {
         MessageWriter.bytes(
             Message(

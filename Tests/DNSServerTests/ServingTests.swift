@@ -54,7 +54,9 @@ private final class Upstream: Sendable {
         let address = streams.localAddress
         do {
             let datagrams = try await DatagramBootstrap(group: group).channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(Datagrams(self)) }
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Datagrams(self))
+                }
             }.bind(host: "127.0.0.1", port: address?.port ?? 0).get()
             channels.withLock { $0 = [datagrams, streams] }
         } catch {
@@ -118,7 +120,8 @@ private final class Upstream: Sendable {
             let channel = context.channel
             upstream.answer(Array(envelope.data.readableBytesView), isStream: false) { bytes in
                 channel.writeAndFlush(
-                    AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: ByteBuffer(bytes: bytes)), promise: nil)
+                    AddressedEnvelope(remoteAddress: envelope.remoteAddress, data: ByteBuffer(bytes: bytes)),
+                    promise: nil)
             }
         }
     }
@@ -149,11 +152,16 @@ private final class Client: ChannelInboundHandler, Sendable {
     }
 
     /// Sends all over one connection and waits for as many answers.
-    static func stream(_ queries: [[UInt8]], to endpoint: DNSEndpoint, answers count: Int? = nil) async throws -> [Message] {
+    static func stream(_ queries: [[UInt8]], to endpoint: DNSEndpoint, answers count: Int? = nil) async throws
+        -> [Message]
+    {
         let client = Client()
-        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).channelInitializer { channel in
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).channelInitializer {
+            channel in
             channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandlers([ByteToMessageHandler(FrameDecoder()), FrameWriter(), client])
+                try channel.pipeline.syncOperations.addHandlers([
+                    ByteToMessageHandler(FrameDecoder()), FrameWriter(), client,
+                ])
             }
         }.connect(host: endpoint.address, port: endpoint.port).get()
         for query in queries { channel.write(ByteBuffer(bytes: query), promise: nil) }
@@ -186,7 +194,8 @@ private final class Client: ChannelInboundHandler, Sendable {
     }
 
     private func ask(_ name: String, _ type: RecordType = .a, at endpoint: DNSEndpoint) async throws -> Message {
-        let bytes = try await datagram(Samples.query(name, type, extension: Extension(payloadLimitBytes: 1232)), to: endpoint)
+        let bytes = try await datagram(
+            Samples.query(name, type, extension: Extension(payloadLimitBytes: 1232)), to: endpoint)
         return try MessageReader.message(bytes)
     }
 
@@ -195,11 +204,14 @@ private final class Client: ChannelInboundHandler, Sendable {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let promise = loop.makePromise(of: [UInt8].self)
         let channel = try await DatagramBootstrap(group: loop).channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(FirstDatagram(promise)) }
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(FirstDatagram(promise))
+            }
         }.bind(host: "127.0.0.1", port: 0).get()
         let remote = try SocketAddress(ipAddress: endpoint.address, port: endpoint.port)
         let again = loop.scheduleRepeatedTask(initialDelay: .zero, delay: .seconds(8)) { _ in
-            channel.writeAndFlush(AddressedEnvelope(remoteAddress: remote, data: ByteBuffer(bytes: query)), promise: nil)
+            channel.writeAndFlush(
+                AddressedEnvelope(remoteAddress: remote, data: ByteBuffer(bytes: query)), promise: nil)
         }
         defer { again.cancel() }
         let bytes = try await promise.futureResult.get()
@@ -270,14 +282,18 @@ private final class Client: ChannelInboundHandler, Sendable {
     }
 
     @Test func otherServersAreAskedWhenTheMachineNamesOthers() async throws {
-        let (old, new) = (try await Upstream.listening(.address(1, life: 60)), try await Upstream.listening(.address(2, life: 60)))
+        let (old, new) = (
+            try await Upstream.listening(.address(1, life: 60)), try await Upstream.listening(.address(2, life: 60))
+        )
         try await serve([]) { (endpoint, answerer) async throws in
             #expect(try await ask("a.example.com", at: endpoint).code == .refused)
             answerer.use(upstreams: [try #require(old.address)])
             #expect(try await ask("a.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.1") == true)
             answerer.use(upstreams: [try #require(new.address)])
             #expect(try await ask("b.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.2") == true)
-            #expect(try await ask("a.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.1") == true, "it is kept")
+            #expect(
+                try await ask("a.example.com", at: endpoint).answerLines.first?.hasSuffix("A 0.0.0.1") == true,
+                "it is kept")
             #expect(old.questions == 1 && new.questions == 1)
         }
         for upstream in [old, new] { await upstream.close() }
@@ -310,9 +326,10 @@ private final class Client: ChannelInboundHandler, Sendable {
         let upstream = try await Upstream.listening(.address(0x0102_0304, life: 60))
         try await serve([upstream]) { (endpoint, _) async throws in
             let answer = try await ask("outside.shop.svc.cluster.local", at: endpoint)
-            #expect(answer.answerLines.map { $0.split(separator: " ").dropFirst(2).joined(separator: " ") } == [
-                "CNAME www.example.com.", "A 1.2.3.4",
-            ])
+            #expect(
+                answer.answerLines.map { $0.split(separator: " ").dropFirst(2).joined(separator: " ") } == [
+                    "CNAME www.example.com.", "A 1.2.3.4",
+                ])
         }
     }
 
@@ -334,12 +351,14 @@ private final class Client: ChannelInboundHandler, Sendable {
                 let channel = try await DatagramBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                     .connect(host: endpoint.address, port: endpoint.port).get()
                 let remote = try #require(channel.remoteAddress)
-                try await channel.writeAndFlush(AddressedEnvelope(remoteAddress: remote, data: ByteBuffer(bytes: bytes)))
+                try await channel.writeAndFlush(
+                    AddressedEnvelope(remoteAddress: remote, data: ByteBuffer(bytes: bytes)))
                 try await channel.close()
             }
             // A connection with half a frame, one that is too much for a message, and one that says nothing.
             let answers = try await Client.stream(
-                [[UInt8](repeating: 0xff, count: 60_000), [], Samples.query("cluster.local", .soa)], to: endpoint, answers: 1)
+                [[UInt8](repeating: 0xff, count: 60_000), [], Samples.query("cluster.local", .soa)], to: endpoint,
+                answers: 1)
             #expect(answers.count == 1)
             #expect(try await ask("orders.shop.svc.cluster.local", at: endpoint).code == .success)
         }

@@ -8,18 +8,23 @@ import Testing
 @testable import DNSServer
 
 @Suite struct ZoneTests {
-    static let orders = Samples.service("orders", [
-        "clusterIP": "10.96.0.20", "clusterIPs": ["10.96.0.20", "fd00:96::20"],
-        "ports": [["name": "http", "port": 80], ["name": "dns", "port": 53, "protocol": "UDP"], ["port": 99]],
-    ])
+    static let orders = Samples.service(
+        "orders",
+        [
+            "clusterIP": "10.96.0.20", "clusterIPs": ["10.96.0.20", "fd00:96::20"],
+            "ports": [["name": "http", "port": 80], ["name": "dns", "port": 53, "protocol": "UDP"], ["port": 99]],
+        ])
     static let ordersSlice = Samples.slice(of: "orders", [Samples.endpoint("10.88.0.5")])
     static let pets = Samples.service("pets", ["clusterIP": "None"])
     static let petSlices = [
-        Samples.slice(of: "pets", [
-            Samples.endpoint("10.88.0.6", hostname: "rex"), Samples.endpoint("10.88.0.7", ready: nil),
-            Samples.endpoint("10.88.0.8", ready: false),
-        ]),
-        Samples.slice(of: "pets", family: "IPv6", [Samples.endpoint("fd00::6", hostname: "rex"), Samples.endpoint("fd00::9")]),
+        Samples.slice(
+            of: "pets",
+            [
+                Samples.endpoint("10.88.0.6", hostname: "rex"), Samples.endpoint("10.88.0.7", ready: nil),
+                Samples.endpoint("10.88.0.8", ready: false),
+            ]),
+        Samples.slice(
+            of: "pets", family: "IPv6", [Samples.endpoint("fd00::6", hostname: "rex"), Samples.endpoint("fd00::9")]),
     ]
     static let outside = Samples.service("outside", ["type": "ExternalName", "externalName": "www.example.com"])
 
@@ -62,10 +67,11 @@ import Testing
         for rotation in 0..<4 {
             let message = try #require(try responder.ask(query, rotation: rotation))
             let name = "pets.shop.svc.cluster.local."
-            #expect(Set(message.lines(message.additionals)) == [
-                "rex.\(name) 5 A 10.88.0.6", "rex.\(name) 5 AAAA fd00::6", "10-88-0-7.\(name) 5 A 10.88.0.7",
-                "fd00--9.\(name) 5 AAAA fd00::9",
-            ])
+            #expect(
+                Set(message.lines(message.additionals)) == [
+                    "rex.\(name) 5 A 10.88.0.6", "rex.\(name) 5 AAAA fd00::6", "10-88-0-7.\(name) 5 A 10.88.0.7",
+                    "fd00--9.\(name) 5 AAAA fd00::9",
+                ])
         }
     }
 
@@ -86,7 +92,9 @@ import Testing
     @Test func podsSayTheirAddress() throws {
         #expect(try answer("10-88-0-9.shop.pod.cluster.local", .a).first?.hasSuffix("A 10.88.0.9") == true)
         #expect(try answer("fd00--9.shop.pod.cluster.local", .aaaa).first?.hasSuffix("AAAA fd00::9") == true)
-        for wrong in ["10-88-0.shop.pod.cluster.local", "web.shop.pod.cluster.local", "a.10-88-0-9.shop.pod.cluster.local"] {
+        for wrong in [
+            "10-88-0.shop.pod.cluster.local", "web.shop.pod.cluster.local", "a.10-88-0-9.shop.pod.cluster.local",
+        ] {
             #expect(try responder.ask(Samples.query(wrong))?.code == .noSuchName, "\(wrong)")
         }
     }
@@ -101,7 +109,8 @@ import Testing
     @Test func namesBetweenExistAsLongAsThereIsOneBelow() throws {
         var machine = Samples.machine()
         func code(_ name: String) throws -> ResponseCode? {
-            try Responder(domain: Samples.domain, zone: machine.zone(), canForward: false).ask(Samples.query(name))?.code
+            try Responder(domain: Samples.domain, zone: machine.zone(), canForward: false).ask(Samples.query(name))?
+                .code
         }
         #expect(try code("svc.cluster.local") == .success)
         #expect(try code("shop.svc.cluster.local") == .noSuchName)
@@ -144,7 +153,8 @@ import Testing
         for _ in 0..<2000 {
             let service = Samples.service(
                 "s\(Int.random(in: 0..<8, using: &generator))", in: "n\(Int.random(in: 0..<3, using: &generator))",
-                Bool.random(using: &generator) ? ["clusterIP": "None"] : ["clusterIP": "10.96.1.1", "ports": [["name": "a", "port": 1]]])
+                Bool.random(using: &generator)
+                    ? ["clusterIP": "None"] : ["clusterIP": "10.96.1.1", "ports": [["name": "a", "port": 1]]])
             if Int.random(in: 0..<4, using: &generator) == 0 {
                 last[service.key] = nil
                 machine.changed(service.key, to: nil, slices: [])
@@ -187,7 +197,8 @@ import Testing
 
     /// Registries export their instances as Services and slices of their own; to DNS they are services like any other.
     @Test func servicesOfAnyOrigin() throws {
-        var service = Samples.service("payments", ["clusterIP": "10.96.0.30", "ports": [["name": "http", "port": 80]]])
+        var service = Samples.service(
+            "payments", ["clusterIP": "10.96.0.30", "ports": [["name": "http", "port": 80]]])
         service.labels = ["mangrove.dev/origin": "nacos"]
         service.annotations = ["mangrove.dev/name": "providers:com.acme.Payments:1.0.0:"]
         var slice = Samples.slice(of: "payments", [Samples.endpoint("192.0.2.44")])
@@ -195,7 +206,9 @@ import Testing
         let responder = Responder(domain: Samples.domain, zone: Samples.zone([(service, [slice])]), canForward: false)
         let name = "payments.shop.svc.cluster.local."
         #expect(try responder.ask(Samples.query(name))?.answerLines == ["\(name) 5 A 10.96.0.30"])
-        #expect(try responder.ask(Samples.query("192-0-2-44." + name))?.answerLines == ["192-0-2-44.\(name) 5 A 192.0.2.44"])
+        #expect(
+            try responder.ask(Samples.query("192-0-2-44." + name))?.answerLines == ["192-0-2-44.\(name) 5 A 192.0.2.44"]
+        )
         #expect(try responder.ask(Samples.query("44.2.0.192.in-addr.arpa", .ptr))?.answers.count == 1)
     }
 }

@@ -31,7 +31,9 @@ import Testing
                 // Characters that XML cannot say are replaced.
                 if isJSON, same != read { throw Broken("reads otherwise: \(String(decoding: written, as: UTF8.self))") }
             }
-            if let record = InstanceInfo(record: read.record), record.id != read.id { throw Broken("\(read.id) is \(record.id)") }
+            if let record = InstanceInfo(record: read.record), record.id != read.id {
+                throw Broken("\(read.id) is \(record.id)")
+            }
         }
         #expect(failure == nil)
     }
@@ -42,7 +44,11 @@ import Testing
             "/eureka/apps/ORDERS/10.1.0.7%3Aorders%3A8080/metadata?a=b&c=%20", "/eureka/v2/namespaces/shop/apps/ORDERS",
             "/eureka/apps/ORDERS/x?lastDirtyTimestamp=1700000000000&status=UP", "/eureka/peerreplication/batch",
         ].map { Array($0.utf8) }
-        let batch: JSON = ["replicationList": [["appName": "A", "id": "b", "action": "Register", "instanceInfo": Sample.registration()]]]
+        let batch: JSON = [
+            "replicationList": [
+                ["appName": "A", "id": "b", "action": "Register", "instanceInfo": Sample.registration()]
+            ]
+        ]
         for input in Self.fuzz.inputs(of: targets + [batch.bytes]) {
             for method in ["PUT", "POST", "DELETE", "GET"] {
                 var request = EurekaRequest(method: method, target: String(decoding: input, as: UTF8.self), body: input)

@@ -20,9 +20,13 @@ import Testing
     @Test func aBeatRenewsAndTellsWhoHasToRegister() throws {
         var machine = try machine()
         #expect(machine.beaten(key, lastDirty: nil, now: Sample.moment(1)) == .renew(renewal, isCurrent: true))
-        #expect(machine.beaten(key, lastDirty: 1_700_000_000_000, now: Sample.moment(1)) == .renew(renewal, isCurrent: true))
+        #expect(
+            machine.beaten(key, lastDirty: 1_700_000_000_000, now: Sample.moment(1)) == .renew(renewal, isCurrent: true)
+        )
         #expect(machine.beaten(key, lastDirty: 5, now: Sample.moment(1)) == .renew(renewal, isCurrent: true))
-        #expect(machine.beaten(key, lastDirty: 1_700_000_000_001, now: Sample.moment(1)) == .renew(renewal, isCurrent: false))
+        #expect(
+            machine.beaten(key, lastDirty: 1_700_000_000_001, now: Sample.moment(1))
+                == .renew(renewal, isCurrent: false))
         machine.lost(key)
         #expect(machine.beaten(key, lastDirty: nil, now: Sample.moment(2)) == .unknown)
     }
@@ -31,14 +35,18 @@ import Testing
         var machine = try machine()
         #expect(machine.overridden(key, by: .outOfService, lastDirty: nil, now: Sample.moment(1))?.count == 1)
         #expect(machine.registration(key)?.info.status == .outOfService)
-        _ = machine.registered(try Sample.info(Sample.registration(dirty: 1_700_000_000_001)), key, as: orders, now: Sample.moment(2))
+        _ = machine.registered(
+            try Sample.info(Sample.registration(dirty: 1_700_000_000_001)), key, as: orders, now: Sample.moment(2))
         #expect(machine.registration(key)?.info.status == .outOfService, "a new registration does not lift it")
         let down = try Sample.info(Sample.registration(status: "DOWN", dirty: 1_700_000_000_002))
         _ = machine.registered(down, key, as: orders, now: Sample.moment(3))
         #expect(machine.registration(key)?.info.status == .down, "who is down is down")
         #expect(machine.overrideRemoved(key, status: .unknown, lastDirty: nil, now: Sample.moment(4))?.count == 1)
-        #expect(machine.beaten(key, lastDirty: nil, now: Sample.moment(5)) == .unknown, "its status is known when it registers")
-        _ = machine.registered(try Sample.info(Sample.registration(dirty: 1_700_000_000_003)), key, as: orders, now: Sample.moment(6))
+        #expect(
+            machine.beaten(key, lastDirty: nil, now: Sample.moment(5)) == .unknown,
+            "its status is known when it registers")
+        _ = machine.registered(
+            try Sample.info(Sample.registration(dirty: 1_700_000_000_003)), key, as: orders, now: Sample.moment(6))
         #expect(machine.registration(key)?.info.status == .up)
         #expect(machine.overrideRemoved(key, status: .unknown, lastDirty: nil, now: Sample.moment(7)) == [])
         let stranger = RegistrationKey(namespace: "default", app: "ORDERS", id: "x")

@@ -6,7 +6,8 @@ import Testing
 
 @testable import EurekaServer
 
-/// A client as Netflix' `DiscoveryClient` is one: it applies deltas, and fetches everything when the hash does not agree.
+/// A client as Netflix' `DiscoveryClient` is one: it applies deltas, and fetches everything when the hash does not
+/// agree.
 private struct FollowingClient {
     var copy: [String: [String: InstanceStatus]] = [:]
     var fullFetches = 0
@@ -42,19 +43,22 @@ private struct FollowingClient {
     ) -> RegistryViewMachine.Contribution {
         .init(
             app: app, id: "\(origin.rawValue):\(port)",
-            instance: Instance(address: "10.0.0.1", port: port, isHealthy: healthy, lifetime: .persistent, origin: origin))
+            instance: Instance(
+                address: "10.0.0.1", port: port, isHealthy: healthy, lifetime: .persistent, origin: origin))
     }
 
     @Test func changesAreDeltasForAWhile() {
         var machine = RegistryViewMachine()
-        machine.changed(orders, [contribution("ORDERS", 1), contribution("ORDERS", 2, healthy: false)], now: Sample.moment(0))
+        machine.changed(
+            orders, [contribution("ORDERS", 1), contribution("ORDERS", 2, healthy: false)], now: Sample.moment(0))
         #expect(machine.hashCode == "DOWN_1_UP_1_")
         machine.changed(orders, [contribution("ORDERS", 1, healthy: false)], now: Sample.moment(10))
         #expect(machine.hashCode == "DOWN_1_")
         let delta = machine.delta(now: Sample.moment(10).instant)["ORDERS"] ?? []
-        #expect(delta.map { "\($0.id) \($0.entry.action.rawValue) \($0.entry.status.rawValue)" } == [
-            "nacos:2 DELETED DOWN", "nacos:1 MODIFIED DOWN",
-        ])
+        #expect(
+            delta.map { "\($0.id) \($0.entry.action.rawValue) \($0.entry.status.rawValue)" } == [
+                "nacos:2 DELETED DOWN", "nacos:1 MODIFIED DOWN",
+            ])
         #expect(machine.delta(now: Sample.moment(190).instant)["ORDERS"]?.count == 2)
         #expect(machine.delta(now: Sample.moment(191).instant).isEmpty)
         machine.changed(orders, [], now: Sample.moment(400))
@@ -66,7 +70,8 @@ private struct FollowingClient {
     @Test func theSamePlaceIsOneInstance() {
         var machine = RegistryViewMachine()
         let twin = ServiceName(name: "Orders")
-        machine.changed(orders, [contribution("ORDERS", 1), contribution("ORDERS", 1, origin: .eureka)], now: Sample.moment(0))
+        machine.changed(
+            orders, [contribution("ORDERS", 1), contribution("ORDERS", 1, origin: .eureka)], now: Sample.moment(0))
         machine.changed(twin, [contribution("ORDERS", 1), contribution("ORDERS", 2)], now: Sample.moment(0))
         #expect(machine.entries(of: "ORDERS").map(\.id) == ["eureka:1", "nacos:2"])
         #expect(machine.services(of: "ORDERS") == [orders, twin])
@@ -108,11 +113,14 @@ private struct FollowingClient {
                 let (name, app) = services.randomElement(using: &random) ?? ("web", "WEB")
                 let given = (1...5).filter { _ in Bool.random(using: &random) }.map { port in
                     contribution(
-                        app, port, healthy: Bool.random(using: &random), origin: Bool.random(using: &random) ? .nacos : .eureka)
+                        app, port, healthy: Bool.random(using: &random),
+                        origin: Bool.random(using: &random) ? .nacos : .eureka)
                 }
                 machine.changed(ServiceName(name: name), given, now: Sample.moment(second))
             }
-            #expect(machine.hashCode == RegistryViewMachine.hashCode(of: FollowingClient.full(machine).values.flatMap(\.values)))
+            #expect(
+                machine.hashCode
+                    == RegistryViewMachine.hashCode(of: FollowingClient.full(machine).values.flatMap(\.values)))
         }
         #expect(often.fullFetches == 0, "seed \(seed)")
     }

@@ -100,10 +100,12 @@ import Testing
 
     @Test func compactAnswersHaveWhatABalancerNeeds() throws {
         let json = try JSON(parsing: RegistryWriter.bytes(try shown(), AnswerForm(isJSON: true, isCompact: true)))
-        #expect(json["instance"]?.object?.keys == [
-            "instanceId", "hostName", "app", "ipAddr", "status", "port", "securePort", "dataCenterInfo", "vipAddress",
-            "secureVipAddress", "lastUpdatedTimestamp", "actionType",
-        ])
+        #expect(
+            json["instance"]?.object?.keys == [
+                "instanceId", "hostName", "app", "ipAddr", "status", "port", "securePort", "dataCenterInfo",
+                "vipAddress",
+                "secureVipAddress", "lastUpdatedTimestamp", "actionType",
+            ])
     }
 
     @Test func whatIsWrittenIsReadAgain() throws {
@@ -137,7 +139,8 @@ import Testing
         #expect(record.isHealthy && !record.isEnabled)
         #expect(record.metadata == ["management.port": "8081", "zone": "a"])
         #expect(InstanceInfo(record: record) == info)
-        #expect(InstanceInfo(record: Instance(address: "10.0.0.1", port: 1, lifetime: .persistent, origin: .eureka)) == nil)
+        #expect(
+            InstanceInfo(record: Instance(address: "10.0.0.1", port: 1, lifetime: .persistent, origin: .eureka)) == nil)
     }
 
     @Test func anotherWorldsInstanceIsDialledByItsAddress() {
@@ -146,7 +149,8 @@ import Testing
             isHealthy: false, cluster: "east", metadata: ["a": "1"], lifetime: .kubernetes, origin: .kubernetes)
         let info = InstanceInfo(pod, of: ServiceName(group: "G", name: "orders"), updated: 9)
         #expect(info.app == "G@@ORDERS" && info.vipAddress == "G@@orders" && info.secureVipAddress == "G@@orders")
-        #expect(info.hostName == "10.88.0.3" && info.ipAddress == "10.88.0.3" && info.id == "10.88.0.3:G@@orders:8080:east")
+        #expect(
+            info.hostName == "10.88.0.3" && info.ipAddress == "10.88.0.3" && info.id == "10.88.0.3:G@@orders:8080:east")
         #expect(info.status == .down)
         #expect(info.port == InstancePort(number: 8080, isEnabled: true))
         #expect(info.securePort == InstancePort(number: 8443, isEnabled: true))
@@ -209,7 +213,13 @@ import Testing
         for (key, value) in [
             ("port", ["$": 70_000]), ("dataCenterInfo", ["name": "Other"]), ("hostName", "a\nb"),
             ("homePageUrl", .string(String(repeating: "x", count: 5_000))),
-            ("metadata", ["a": .string(String(repeating: "x", count: 4_000)), "b": .string(String(repeating: "x", count: 5_000))]),
+            (
+                "metadata",
+                [
+                    "a": .string(String(repeating: "x", count: 4_000)),
+                    "b": .string(String(repeating: "x", count: 5_000)),
+                ]
+            ),
         ] as [(String, JSON)] {
             var tree = Sample.registration()
             tree[key] = value
@@ -220,11 +230,15 @@ import Testing
     @Test func theVipAddressSpellsTheService() throws {
         var tree = Sample.registration("MY-Orders")
         tree["vipAddress"] = "My-Orders,other"
-        #expect(try EurekaNames.service(of: Sample.info(tree), in: "shop") == ServiceName(namespace: "shop", name: "My-Orders"))
+        #expect(
+            try EurekaNames.service(of: Sample.info(tree), in: "shop")
+                == ServiceName(namespace: "shop", name: "My-Orders"))
         tree["vipAddress"] = nil
         #expect(try EurekaNames.service(of: Sample.info(tree), in: "shop").name == "my-orders")
         tree["vipAddress"] = "G2@@orders"
-        #expect(try EurekaNames.service(of: Sample.info(tree), in: "shop") == ServiceName(namespace: "shop", group: "G2", name: "orders"))
+        #expect(
+            try EurekaNames.service(of: Sample.info(tree), in: "shop")
+                == ServiceName(namespace: "shop", group: "G2", name: "orders"))
         tree["vipAddress"] = "a<b"
         #expect(throws: EurekaProblem.self) { try EurekaNames.service(of: Sample.info(tree), in: "shop") }
     }

@@ -19,7 +19,9 @@ import Testing
     @Test func whatAPathNames() {
         func route(_ path: String) -> EurekaRoute? { EurekaRoute.parse(path[...], defaultNamespace: "default")?.route }
         #expect(route("/eureka/apps/delta") == .delta)
-        #expect(route("/eureka/apps/orders/10.1.0.7%3Aorders%3A8080") == .instance(app: "ORDERS", id: "10.1.0.7:orders:8080"))
+        #expect(
+            route("/eureka/apps/orders/10.1.0.7%3Aorders%3A8080")
+                == .instance(app: "ORDERS", id: "10.1.0.7:orders:8080"))
         #expect(route("/eureka/apps/orders/a+b/status") == .status(app: "ORDERS", id: "a+b"))
         #expect(route("/eureka/peerreplication/batch/") == .replication)
         for other in ["/", "/apps", "/eureka", "/eureka/other", "/eureka/apps/a/b/c", "/eureka/apps/a/b/status/d"] {
@@ -59,7 +61,9 @@ import Testing
         #expect(await register() == 204)
         let record = catalogue.snapshot(of: ServiceName(name: "orders")).instances.first
         #expect(record?.address == "10.1.0.7" && record?.port == 8080 && record?.isHealthy == true)
-        for target in ["/eureka/apps", "/eureka/apps/delta?regions=us-east-1", "/eureka/vips/ORDERS", "/eureka/svips/orders"] {
+        for target in [
+            "/eureka/apps", "/eureka/apps/delta?regions=us-east-1", "/eureka/vips/ORDERS", "/eureka/svips/orders",
+        ] {
             let applications = try await tree(target)["applications"]
             #expect(applications?["apps__hashcode"]?.string == "UP_1_", "\(target)")
             let instance = applications?["application"]?.array?.first?["instance"]?.array?.first
@@ -128,9 +132,12 @@ import Testing
     }
 
     @Test func refusalsSayWhy() async {
-        func refusal(_ answer: EurekaAnswer) -> String { "\(answer.status) \(String(decoding: answer.body, as: UTF8.self))" }
-        #expect(refusal(await ask("POST", "/eureka/apps/WEB", ["instance": Sample.registration()]))
-            == "400 Mismatched appName, expecting WEB but was ORDERS")
+        func refusal(_ answer: EurekaAnswer) -> String {
+            "\(answer.status) \(String(decoding: answer.body, as: UTF8.self))"
+        }
+        #expect(
+            refusal(await ask("POST", "/eureka/apps/WEB", ["instance": Sample.registration()]))
+                == "400 Mismatched appName, expecting WEB but was ORDERS")
         var nameless = Sample.registration()
         nameless["hostName"] = nil
         #expect(refusal(await ask("POST", "/eureka/apps/ORDERS", ["instance": nameless])) == "400 Missing hostname")
@@ -148,10 +155,14 @@ import Testing
         let batch: JSON = [
             "replicationList": [
                 ["appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "Heartbeat", "lastDirtyTimestamp": 1],
-                ["appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "Register", "instanceInfo": Sample.registration()],
+                [
+                    "appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "Register",
+                    "instanceInfo": Sample.registration(),
+                ],
                 ["appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "Heartbeat", "lastDirtyTimestamp": "1"],
                 [
-                    "appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "StatusUpdate", "status": "OUT_OF_SERVICE",
+                    "appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "StatusUpdate",
+                    "status": "OUT_OF_SERVICE",
                     "lastDirtyTimestamp": 1,
                 ],
                 ["appName": "ORDERS", "id": "10.1.0.7:orders:8080", "action": "DeleteStatusOverride", "status": "UP"],
@@ -166,7 +177,9 @@ import Testing
 
     @Test func answersAreNeverOlderThanTheCatalogueAndCompressed() async throws {
         for port in 1...30 {
-            let pod = (1...port).map { Instance(address: "10.0.0.1", port: $0, lifetime: .kubernetes, origin: .kubernetes) }
+            let pod = (1...port).map {
+                Instance(address: "10.0.0.1", port: $0, lifetime: .kubernetes, origin: .kubernetes)
+            }
             catalogue.replace(pod, of: .kubernetes, as: ServiceName(name: "web"))
             #expect(try await tree("/eureka/apps")["applications", "apps__hashcode"]?.string == "UP_\(port)_")
             #expect(try await tree("/eureka/apps/delta")["applications", "apps__hashcode"]?.string == "UP_\(port)_")

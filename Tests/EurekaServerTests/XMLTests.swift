@@ -19,24 +19,29 @@ import Testing
               <hostName>a&amp;b &lt;c&gt; &quot;&apos; &#233;&#x1F30A; <![CDATA[<raw>&]]></hostName>
               <port enabled = "true">8080</port>
               <empty/><also></also>
-              <dataCenterInfo class='com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo'><name>MyOwn</name></dataCenterInfo>
+              <dataCenterInfo
+                class='com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo'><name>MyOwn</name></dataCenterInfo>
               <tag>1</tag><tag>2</tag><tag>3</tag>
               <metadata><a__b>1</a__b><c_-d>2</c_-d><e_.003af>3</e_.003af></metadata>
             </instance>
             """)
         #expect(document.name == "instance")
-        #expect(document.content == [
-            "hostName": "a&b <c> \"' é🌊 <raw>&", "port": ["@enabled": "true", "$": "8080"], "empty": "", "also": "",
-            "dataCenterInfo": [
-                "@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn",
-            ], "tag": ["1", "2", "3"], "metadata": ["a_b": "1", "c$d": "2", "e:f": "3"],
-        ])
+        #expect(
+            document.content == [
+                "hostName": "a&b <c> \"' é🌊 <raw>&", "port": ["@enabled": "true", "$": "8080"], "empty": "", "also": "",
+                "dataCenterInfo": [
+                    "@class": "com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo", "name": "MyOwn",
+                ], "tag": ["1", "2", "3"], "metadata": ["a_b": "1", "c$d": "2", "e:f": "3"],
+            ])
     }
 
     @Test(arguments: [
-        "", "text", "<a>", "<a></b>", "<a/><b/>", "<a><b></a></b>", "<a b/>", "<a b=c/>", "<a b='1' b='2'/>", "<a b='<'/>",
-        "<a>&nbsp;</a>", "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&amp</a>", "<a>\u{1}</a>", "<1/>", "<a>x<b/></a>", "<a", "<a b",
-        "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a><?php 1 ?></a>", "<a><!-- </a>", "<a><![CDATA[</a>", "<a/>x", "</a>",
+        "", "text", "<a>", "<a></b>", "<a/><b/>", "<a><b></a></b>", "<a b/>", "<a b=c/>", "<a b='1' b='2'/>",
+        "<a b='<'/>",
+        "<a>&nbsp;</a>", "<a>&#0;</a>", "<a>&#xD800;</a>", "<a>&amp</a>", "<a>\u{1}</a>", "<1/>", "<a>x<b/></a>", "<a",
+        "<a b",
+        "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", "<a><?php 1 ?></a>", "<a><!-- </a>", "<a><![CDATA[</a>", "<a/>x",
+        "</a>",
         "<a b='1'c='2'/>", "<a>&#x110000;</a>",
     ])
     func whatIsNotXMLIsRefused(_ text: String) {
@@ -44,7 +49,9 @@ import Testing
     }
 
     @Test func invalidBytesAreRefused() {
-        #expect(throws: FormatProblem.self) { try XMLDocument(parsing: Array("<a>".utf8) + [0xFF] + Array("</a>".utf8)) }
+        #expect(throws: FormatProblem.self) {
+            try XMLDocument(parsing: Array("<a>".utf8) + [0xFF] + Array("</a>".utf8))
+        }
     }
 
     @Test func limitsHold() throws {
@@ -59,7 +66,9 @@ import Testing
         #expect(throws: FormatProblem.self) { try read("<a b='1' c='2'/>", limits: limits) }
     }
 
-    @Test(arguments: ["plain", "a_b", "$ref", "preserved.register.source", "1st", "a b", "a:b", "ü🌊", "_", "__", "a-b", "-a", "<&>"])
+    @Test(arguments: [
+        "plain", "a_b", "$ref", "preserved.register.source", "1st", "a b", "a:b", "ü🌊", "_", "__", "a-b", "-a", "<&>",
+    ])
     func everyKeyIsAName(_ key: String) throws {
         let name = XMLName.encoded(key)
         #expect(XMLName.decoded(name) == key)

@@ -78,7 +78,8 @@ private actor Valve {
 @Suite struct ConnectionTests {
     @Test func answersRequestsInTheirOrderAndKeepsTheConnection() async throws {
         let client = try await Client()
-        try await client.say("GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\nPUT /d HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
+        try await client.say(
+            "GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\nPUT /d HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
         #expect(try await client.heard() == Client.answer("GET /a?b=c "))
         try await client.say("dy")
         #expect(try await client.heard() == Client.answer("PUT /d body"))
@@ -141,7 +142,10 @@ private actor Valve {
     @Test(arguments: [
         ("POST / HTTP/1.1\r\nContent-Length: 65\r\n\r\n", "413 Payload Too Large"),
         ("POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "400 Bad Request"),
-        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n" + String(repeating: "a", count: 65), "413 Payload Too Large"),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n41\r\n" + String(repeating: "a", count: 65),
+            "413 Payload Too Large"
+        ),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzzz\r\n", "400 Bad Request"),
         ("\u{1}\u{1}\u{1}\u{1}", "400 Bad Request"),
         ("GET / HTTP/9.9\r\n\r\n", "400 Bad Request"),
@@ -177,7 +181,8 @@ private actor Valve {
 
 @Suite struct ExchangeTests {
     @Test(arguments: [
-        ("/a/b?c=d?e", "/a/b", "c=d?e"), ("/a", "/a", ""), ("http://h:1/a?b", "/a", "b"), ("http://h", "/", ""), ("", "", ""),
+        ("/a/b?c=d?e", "/a/b", "c=d?e"), ("/a", "/a", ""), ("http://h:1/a?b", "/a", "b"), ("http://h", "/", ""),
+        ("", "", ""),
         ("*", "*", ""),
     ])
     func targetsHavePathAndQuery(_ target: String, _ path: String, _ query: String) {

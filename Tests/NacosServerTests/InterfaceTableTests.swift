@@ -17,7 +17,8 @@ import Testing
     @Test func whatIsStoredCountsBesideWhatWasWritten() async throws {
         let memory = MemoryBackend()
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let sync = InterfaceTableSync(catalogue: memory.catalogue, configurations: memory.configurations, logger: logger)
+        let sync = InterfaceTableSync(
+            catalogue: memory.catalogue, configurations: memory.configurations, logger: logger)
         let name = ConfigName(namespace: "shop", group: "mapping", dataID: "com.acme.Orders")
         try await memory.configurations.publish(ConfigDraft(name: name, content: "shop,stock"))
         try memory.catalogue.setMapping(of: name.dataID, to: "late", in: "shop")

@@ -61,7 +61,9 @@ import Testing
         }
         script.end("main", code: 143)
         script.machine.containerStopped("main", at: script.now)
-        #expect(script.actions() == [.startContainer(name: "main", attempt: 1, replacing: nil)], "at once, with no back-off")
+        #expect(
+            script.actions() == [.startContainer(name: "main", attempt: 1, replacing: nil)], "at once, with no back-off"
+        )
         script.run("main", attempt: 1)
         #expect(script.actions() == [] && script.condition("PodResizeInProgress").isEmpty)
     }
@@ -159,6 +161,8 @@ import Testing
         #expect(watch.looked(wall: noon + .seconds(60), steady: .seconds(61)) == nil)
         #expect(watch.looked(wall: noon + .seconds(3660), steady: .seconds(62)) == .seconds(3599))
         #expect(watch.looked(wall: noon, steady: .seconds(63)) == .seconds(-3661))
-        #expect(watch.looked(wall: noon + .milliseconds(1900), steady: .seconds(64)) == nil, "clocks are corrected all the time")
+        #expect(
+            watch.looked(wall: noon + .milliseconds(1900), steady: .seconds(64)) == nil,
+            "clocks are corrected all the time")
     }
 }

@@ -107,7 +107,8 @@ import Testing
         script.bringUp()
         script.end("main", code: 3)
         #expect(script.containerState()?["terminated", "exitCode"] == 3)
-        #expect(script.actions() == [.startContainer(name: "main", attempt: 1, replacing: nil)], "the first comes at once")
+        #expect(
+            script.actions() == [.startContainer(name: "main", attempt: 1, replacing: nil)], "the first comes at once")
         script.run("main", attempt: 1)
         script.pass(1)
         script.end("main", attempt: 1, code: 3)
@@ -146,7 +147,9 @@ import Testing
     }
 
     @Test func aFailedLivenessProbeStopsAndTheContainerStartsAgain() {
-        let probe: JSON = ["tcpSocket": ["port": 80], "failureThreshold": 2, "periodSeconds": 1, "terminationGracePeriodSeconds": 4]
+        let probe: JSON = [
+            "tcpSocket": ["port": 80], "failureThreshold": 2, "periodSeconds": 1, "terminationGracePeriodSeconds": 4,
+        ]
         var script = Script(Script.pod([Script.container("main", ["livenessProbe": probe])]))
         script.bringUp()
         script.machine.probed(container: "main", id: "main-0", kind: .liveness, .failure("refused"), at: script.now)
@@ -240,7 +243,8 @@ import Testing
                 "phase": "Running", "podIP": "10.88.0.5",
                 "containerStatuses": [
                     [
-                        "name": "main", "containerID": "process://main-2", "restartCount": 2, "started": true, "ready": true,
+                        "name": "main", "containerID": "process://main-2", "restartCount": 2, "started": true,
+                        "ready": true,
                         "state": ["running": ["startedAt": "2023-11-14T22:13:20Z"]],
                     ]
                 ],

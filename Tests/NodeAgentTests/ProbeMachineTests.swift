@@ -9,7 +9,8 @@ import Testing
     private static let start = Timestamp(secondsSinceEpoch: 1000)
 
     private func machine(_ tree: JSON, _ kind: ProbeKind, seed: ProbeMachine.Outcome? = nil) -> ProbeMachine {
-        ProbeMachine(ProbeSpecification(tree, ports: [:]), kind: kind, startedAt: Self.start, now: Self.start, seed: seed)
+        ProbeMachine(
+            ProbeSpecification(tree, ports: [:]), kind: kind, startedAt: Self.start, now: Self.start, seed: seed)
     }
 
     private func at(_ seconds: Int) -> Timestamp { Self.start + .seconds(seconds) }

@@ -46,7 +46,9 @@ import Testing
         func excess(_ written: [String: Int64]) async -> String? { await limits.excess { written } }
         #expect(!limits.isEmpty)
         #expect(await excess(["main": 1 << 20, "side": 1 << 19]) == nil)
-        #expect(await excess(["side": (1 << 19) + 1]) == "Container side exceeded its local ephemeral storage limit \"512Ki\". ")
+        #expect(
+            await excess(["side": (1 << 19) + 1])
+                == "Container side exceeded its local ephemeral storage limit \"512Ki\". ")
         #expect(
             await excess(["free": 2 << 20])
                 == "Pod ephemeral local storage usage exceeds the total limit of containers 1536Ki. ")
@@ -69,7 +71,8 @@ import Testing
 
     @Test func aGroupMayReadWhatTheOwnerMay() throws {
         defer { Files.remove(root) }
-        try VolumeDirectory(path: root, defaultMode: 0o400, group: Int(getgid())).write([file("key", "s")], stamp: "one")
+        try VolumeDirectory(path: root, defaultMode: 0o400, group: Int(getgid())).write(
+            [file("key", "s")], stamp: "one")
         #expect(Files.mode(root + "/..data/key") == 0o440)
         #expect(Files.mode(root).map { $0 & 0o2000 } == 0o2000, "new files belong to the group too")
     }
@@ -104,12 +107,16 @@ import Testing
             let node = NodeConfiguration(nodeName: "n", nodeAddress: "192.0.2.2", directory: "/d")
             return NameResolution(pod: pod, configuration: node).text(host: "nameserver 192.0.2.1\noptions timeout:9\n")
         }
-        let usual = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
+        let usual =
+            "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
         #expect(text([:]) == usual)
         #expect(text(["dnsPolicy": "Default"]) == nil && text(["hostNetwork": true]) == nil)
         #expect(text(["hostNetwork": true, "dnsPolicy": "ClusterFirstWithHostNet"]) == usual)
-        let wish: JSON = ["nameservers": ["192.0.2.7"], "searches": ["a.b"], "options": [["name": "ndots", "value": "2"]]]
-        #expect(text(["dnsPolicy": "None", "dnsConfig": wish]) == "search a.b\nnameserver 192.0.2.7\noptions ndots:2\n")
+        let wish: JSON = [
+            "nameservers": ["192.0.2.7"], "searches": ["a.b"], "options": [["name": "ndots", "value": "2"]],
+        ]
+        #expect(
+            text(["dnsPolicy": "None", "dnsConfig": wish]) == "search a.b\nnameserver 192.0.2.7\noptions ndots:2\n")
         #expect(
             text(["dnsPolicy": "Default", "dnsConfig": wish])
                 == "search a.b\nnameserver 192.0.2.1\nnameserver 192.0.2.7\noptions timeout:9 ndots:2\n")

@@ -52,7 +52,9 @@ import Testing
             await expectProblem("damaged or cut short") { _ = try Backup.restore(file, to: other, replacing: true) }
         }
         scratch.write("mangrove-backup 3\nwhatever", to: file)
-        await expectProblem("newer Mangrove (backup format 3") { _ = try Backup.restore(file, to: other, replacing: true) }
+        await expectProblem("newer Mangrove (backup format 3") {
+            _ = try Backup.restore(file, to: other, replacing: true)
+        }
         scratch.write("PK\u{3}\u{4}", to: file)
         await expectProblem("is not a backup") { _ = try Backup.restore(file, to: other, replacing: true) }
         unlink(file)

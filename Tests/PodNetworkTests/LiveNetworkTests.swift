@@ -9,8 +9,8 @@ import Testing
 
 @testable import PodNetwork
 
-/// True in an empty network namespace of our own, which these tests may change as they like. `ip link set lo up` is what
-/// a confined root may not do.
+/// True in an empty network namespace of our own, which these tests may change as they like. `ip link set lo up` is
+/// what a confined root may not do.
 private let isAlone: Bool = {
     guard geteuid() == 0, Command("python3") != nil, Command("curl") != nil, (try? NetworkTools.found()) != nil,
         system("ip link set lo up 2> /dev/null") == 0
@@ -107,8 +107,9 @@ private let isAlone: Bool = {
         try await network.remove()
         try await network.remove()
         try await stage.clear(servers, [first, second])
-        #expect(try await stage.run("nft list ruleset; ip -4 route; ip -o -4 addr; ip -o link | grep mgv || true")
-            .split(separator: "\n").count == 1, "only 127.0.0.1 is left")
+        #expect(
+            try await stage.run("nft list ruleset; ip -4 route; ip -o -4 addr; ip -o link | grep mgv || true")
+                .split(separator: "\n").count == 1, "only 127.0.0.1 is left")
         #expect(try await stage.run("cat /proc/sys/net/ipv4/ip_forward") == "0\n")
     }
 
@@ -135,7 +136,8 @@ private let isAlone: Bool = {
             let machine = try await stage.run("exec 2>&1; curl -s -m 3 --noproxy '*' http://10.96.0.21/ || echo $?")
             #expect(machine == "7\n", "refused, not timed out")
 
-            // The endpoint terminates, still serving, and nothing else is ready: it keeps its clients until it is asked for.
+            // The endpoint terminates, still serving, and nothing else is ready: it keeps its clients until it is asked
+            // for.
             api.modify(
                 .endpointSlices, Picture.slice("web-1", of: "web", [.leaving("10.88.0.2", isServing: true)]))
             await proxy.waitUntilWithdrawn(address: "10.88.0.2")

@@ -32,11 +32,14 @@ import Testing
     static let original = "# mine\nnameserver 192.0.2.1\nnameserver 10.96.0.10\nsearch corp.example\noptions ndots:2\n"
 
     @Test func ourServerComesFirstAndTheRestStays() {
-        let text = MachineResolver.text(instead: Self.original, server: "10.96.0.10", domain: "cluster.local", keptIn: "/k")
-        #expect(text.split(separator: "\n").dropFirst() == [
-            "nameserver 10.96.0.10", "nameserver 192.0.2.1", "search corp.example svc.cluster.local cluster.local", "# mine",
-            "options ndots:2",
-        ])
+        let text = MachineResolver.text(
+            instead: Self.original, server: "10.96.0.10", domain: "cluster.local", keptIn: "/k")
+        #expect(
+            text.split(separator: "\n").dropFirst() == [
+                "nameserver 10.96.0.10", "nameserver 192.0.2.1", "search corp.example svc.cluster.local cluster.local",
+                "# mine",
+                "options ndots:2",
+            ])
     }
 
     @Test func whatWasThereComesBack() async throws {
@@ -74,7 +77,8 @@ import Testing
     @Test func resolvedGetsADropInAndIsToldOfIt() async throws {
         let machine = try Machine("nameserver 127.0.0.53\n")
         #expect(mkdir(machine.places.resolved, 0o755) == 0)
-        // The machine's systemctl is one that writes down what it is told; nothing else in this process needs a systemctl.
+        // The machine's systemctl is one that writes down what it is told; nothing else in this process needs a
+        // systemctl.
         let programs = machine.root + "/programs"
         #expect(mkdir(programs, 0o755) == 0)
         try SmallFile(path: programs + "/systemctl").rewrite(Array("#!/bin/sh\necho \"$@\" >> \(programs)/told\n".utf8))

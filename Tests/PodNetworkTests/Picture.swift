@@ -25,8 +25,10 @@ enum Picture {
 
         var tree: JSON {
             switch self {
-            case .ready(let address): ["addresses": [.string(address)], "conditions": ["ready": true, "serving": true]]
-            case .unready(let address): ["addresses": [.string(address)], "conditions": ["ready": false, "serving": false]]
+            case .ready(let address):
+                ["addresses": [.string(address)], "conditions": ["ready": true, "serving": true]]
+            case .unready(let address):
+                ["addresses": [.string(address)], "conditions": ["ready": false, "serving": false]]
             case .leaving(let address, let isServing):
                 [
                     "addresses": [.string(address)],

@@ -47,7 +47,8 @@ import Testing
                 Picture.slice(
                     "web-1", of: "web",
                     ports: [
-                        ["name": "http", "port": 8080, "protocol": "TCP"], ["name": "dns", "port": 5353, "protocol": "UDP"],
+                        ["name": "http", "port": 8080, "protocol": "TCP"],
+                        ["name": "dns", "port": 5353, "protocol": "UDP"],
                     ], [.ready("10.88.0.3")])
             ])
         #expect(rules.text.contains("meta l4proto tcp dnat to 10.88.0.3:8080"))
@@ -61,7 +62,10 @@ import Testing
         let slices = [
             Picture.slice(
                 "web-1", of: "web",
-                [.leaving("10.88.0.3", isServing: true), .leaving("10.88.0.4", isServing: false), .unready("10.88.0.5")])
+                [
+                    .leaving("10.88.0.3", isServing: true), .leaving("10.88.0.4", isServing: false),
+                    .unready("10.88.0.5"),
+                ])
         ]
         #expect(targets(try rules(service, slices)) == ["10.88.0.3"])
         let asked = try rules(service, slices, withdrawing: ["10.88.0.3"])
@@ -77,7 +81,9 @@ import Testing
         ]
         let service = [Picture.service("web", ip: "10.96.0.20", spec: sticky)]
         let two = try rules(service, [Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")])])
-        #expect(two.text.contains("ip saddr @at/svc/shop/web/tcp/80/10.88.0.2/8080 goto to/svc/shop/web/tcp/80/10.88.0.2/8080"))
+        #expect(
+            two.text.contains(
+                "ip saddr @at/svc/shop/web/tcp/80/10.88.0.2/8080 goto to/svc/shop/web/tcp/80/10.88.0.2/8080"))
         #expect(two.text.contains("update @at/svc/shop/web/tcp/80/10.88.0.3/8080 { ip saddr }"))
         #expect(two.text.contains("timeout 60s"))
         // Who is at home at an endpoint that stays is not forgotten when another one goes.
@@ -97,19 +103,24 @@ import Testing
         let slices = [Picture.slice("web-1", of: "web", [.ready("10.88.0.2"), .ready("10.88.0.3")])]
         let rules = try rules([Picture.service("web", ip: "10.96.0.20", spec: sticky)], slices)
         // As nft 1.0.6 lists what these rules make.
-        let chains = (["to/svc/shop/web/tcp/80/10.88.0.2/8080", "svc/shop/web/tcp/80", "to/svc/shop/web/tcp/80/10.88.0.3/8080"]
-            + RuleNames.ownChains).map { "\tchain \($0) {\n\t\ttype nat hook output priority -100; policy accept;\n\t}\n" }.joined()
+        let chains =
+            (["to/svc/shop/web/tcp/80/10.88.0.2/8080", "svc/shop/web/tcp/80", "to/svc/shop/web/tcp/80/10.88.0.3/8080"]
+            + RuleNames.ownChains).map {
+                "\tchain \($0) {\n\t\ttype nat hook output priority -100; policy accept;\n\t}\n"
+            }.joined()
         let sets = ["10.88.0.2", "10.88.0.3"].map {
             "\tset at/svc/shop/web/tcp/80/\($0)/8080 {\n\t\ttype ipv4_addr\n\t\tsize 65535\n\t\tflags dynamic,timeout\n\t\ttimeout 3h1m\n\t}\n"
         }.joined()
         let found = RuleNames(
             chainListing: "table ip other {\n\tchain foreign {\n\t}\n}\ntable ip mangrove-services {\n\(chains)}\n",
-            setListing: "table ip mangrove-services {\n\tset hairpin {\n\t\ttype ipv4_addr . ipv4_addr\n\t}\n\(sets)}\n")
+            setListing: "table ip mangrove-services {\n\tset hairpin {\n\t\ttype ipv4_addr . ipv4_addr\n\t}\n\(sets)}\n"
+        )
         #expect(found.affinities == rules.names.affinities)
         #expect(Set(found.chains) == Set(rules.names.chains) && found.chains.first == "svc/shop/web/tcp/80")
         #expect(found.change(to: rules.names) != nil)
         #expect(RuleNames(chainListing: "", setListing: "").change(to: rules.names) == nil, "nothing there")
-        #expect(RuleNames.seconds("1d1h1m1s") == 90_061 && RuleNames.seconds("5x") == nil && RuleNames.seconds("") == nil)
+        #expect(
+            RuleNames.seconds("1d1h1m1s") == 90_061 && RuleNames.seconds("5x") == nil && RuleNames.seconds("") == nil)
     }
 
     @Test func onlyTheClientsThatMayReachALoadBalancer() throws {
@@ -120,7 +131,8 @@ import Testing
         let slices = [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])]
         let text = try rules([service], slices).text
         #expect(text.contains("192.0.2.2 . tcp . 80 : goto may/svc/shop/web/tcp/80"))
-        #expect(text.contains("  chain may/svc/shop/web/tcp/80 {\n    ip saddr 198.51.100.0/24 return\n    drop\n  }\n"))
+        #expect(
+            text.contains("  chain may/svc/shop/web/tcp/80 {\n    ip saddr 198.51.100.0/24 return\n    drop\n  }\n"))
         #expect(!text.contains("10.96.0.20 . tcp . 80 : goto may"), "inside, everybody may")
         service["spec", "loadBalancerSourceRanges"] = ["0.0.0.0/0"]
         #expect(!(try rules([service], slices).text.contains("goto may")))
@@ -130,7 +142,11 @@ import Testing
         let port: JSON = ["name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053]
         let rules = try rules(
             [Picture.service("dns", ip: "10.96.0.20", ports: [port], spec: ["type": "NodePort"])],
-            [Picture.slice("dns-1", of: "dns", ports: [["name": "dns", "port": 5353, "protocol": "UDP"]], [.ready("10.88.0.2")])])
+            [
+                Picture.slice(
+                    "dns-1", of: "dns", ports: [["name": "dns", "port": 5353, "protocol": "UDP"]], [.ready("10.88.0.2")]
+                )
+            ])
         let target = try #require(IPv4Address("10.88.0.2"))
         #expect(
             rules.flows == [
@@ -161,15 +177,18 @@ import Testing
     @Test func opensNodePortsOnlyOfServicesThatHaveThem() throws {
         let port: JSON = ["name": "http", "port": 80, "protocol": "TCP", "nodePort": 30080]
         let slices = [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])]
-        let open = try rules([Picture.service("web", ip: "10.96.0.20", ports: [port], spec: ["type": "NodePort"])], slices)
+        let open = try rules(
+            [Picture.service("web", ip: "10.96.0.20", ports: [port], spec: ["type": "NodePort"])], slices)
         #expect(open.text.contains("tcp . 30080 : goto svc/shop/web/tcp/80"))
         let closed = try rules([Picture.service("web", ip: "10.96.0.20", ports: [port])], slices)
         #expect(!closed.text.contains("30080"))
     }
 
     @Test func aLoadBalancerAnswersAtItsAddress() throws {
-        var service = Picture.service("web", ip: "10.96.0.20", spec: ["type": "LoadBalancer", "externalIPs": ["198.51.100.7"]])
-        #expect(LoadBalancerStatus.wanted(service, address: "192.0.2.2")?["ingress"]?.array?.first?["ip"] == "192.0.2.2")
+        var service = Picture.service(
+            "web", ip: "10.96.0.20", spec: ["type": "LoadBalancer", "externalIPs": ["198.51.100.7"]])
+        #expect(
+            LoadBalancerStatus.wanted(service, address: "192.0.2.2")?["ingress"]?.array?.first?["ip"] == "192.0.2.2")
         service.status = ["loadBalancer": ["ingress": [["ip": "192.0.2.2", "ipMode": "VIP"]]]]
         #expect(LoadBalancerStatus.wanted(service, address: "192.0.2.2") == nil)
         let rules = try rules([service], [Picture.slice("web-1", of: "web", [.ready("10.88.0.2")])])
@@ -197,7 +216,8 @@ import Testing
         pod.status = ["podIP": "10.88.0.2", "phase": "Running"]
         func text(_ pod: Object) throws -> String {
             Ruleset(
-                ServiceTable(services: [], slices: [], pods: [pod]), serviceRange: try #require(AddressRange("10.96.0.0/12")),
+                ServiceTable(services: [], slices: [], pods: [pod]),
+                serviceRange: try #require(AddressRange("10.96.0.0/12")),
                 podRange: try #require(AddressRange("10.88.0.0/16"))
             ).text
         }
@@ -245,7 +265,8 @@ import Testing
         let rules = try rules(
             [Picture.service("a", ip: "10.96.0.20"), Picture.service("b", ip: "10.96.0.20")],
             [
-                Picture.slice("a-1", of: "a", [.ready("10.88.0.2")]), Picture.slice("b-1", of: "b", [.ready("10.88.0.3")]),
+                Picture.slice("a-1", of: "a", [.ready("10.88.0.2")]),
+                Picture.slice("b-1", of: "b", [.ready("10.88.0.3")]),
             ])
         #expect(targets(rules) == ["10.88.0.2"])
         #expect(rules.omissions.count == 1)
@@ -269,7 +290,8 @@ import Testing
 @Suite struct RulesetMachineTests {
     private func ruleset(_ endpoints: [Picture.Endpoint]) throws -> Ruleset {
         let table = ServiceTable(
-            services: [Picture.service("web", ip: "10.96.0.20")], slices: [Picture.slice("web-1", of: "web", endpoints)])
+            services: [Picture.service("web", ip: "10.96.0.20")], slices: [Picture.slice("web-1", of: "web", endpoints)]
+        )
         return Ruleset(
             table, serviceRange: try #require(AddressRange("10.96.0.0/12")),
             podRange: try #require(AddressRange("10.88.0.0/16")))

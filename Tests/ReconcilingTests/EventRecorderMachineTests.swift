@@ -55,9 +55,11 @@ import Testing
         #expect(created.count == 10 && patched.count == 10)
         #expect(created.last?["message"] == "(combined from similar events): cannot make web-9")
         #expect(patched.last?.0 == created.last?.key)
-        #expect(patched.last?.1 == [
-            "count": 11, "lastTimestamp": "1970-01-01T00:01:59Z", "message": "(combined from similar events): cannot make web-19",
-        ])
+        #expect(
+            patched.last?.1 == [
+                "count": 11, "lastTimestamp": "1970-01-01T00:01:59Z",
+                "message": "(combined from similar events): cannot make web-19",
+            ])
         // One of the first still counts its own, and after a while without any they have Events of their own again.
         tell("cannot make web-3", at: 130)
         #expect(patched.last?.0 == created[3].key && patched.last?.1["message"] == nil)

@@ -44,8 +44,9 @@ import Testing
         #expect(machine.step == .list)
         #expect(machine.isSynced)
         let changes = machine.listed([pod("b", revision: "7"), pod("c", revision: "8")], resourceVersion: "9")
-        #expect(changes.map { "\($0.key.name) \($0.old != nil) \($0.new != nil)" }
-            == ["b true true", "c false true", "a true false"])
+        #expect(
+            changes.map { "\($0.key.name) \($0.old != nil) \($0.new != nil)" }
+                == ["b true true", "c false true", "a true false"])
     }
 
     @Test func anIndexFollowsEveryChange() {

@@ -45,7 +45,8 @@ private final class File: Sendable {
     }
 
     @Test func whatIsNotDoneIsRefused() {
-        #expect(throws: Problem(.notImplemented, "the kubeconfig's user \"plugin\" needs exec, which is not supported")) {
+        #expect(throws: Problem(.notImplemented, "the kubeconfig's user \"plugin\" needs exec, which is not supported"))
+        {
             try Kubeconfig(parsing: Self.text, context: "plugin", read: read)
         }
     }

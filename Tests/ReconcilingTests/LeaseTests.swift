@@ -77,7 +77,9 @@ import Testing
 @Suite struct MembershipTests {
     private func lease(_ renewed: Int, holder: String = "one") -> Object {
         var lease = Object(.leases, namespace: "mangrove-system", name: "mangrove-one")
-        lease.spec = ["holderIdentity": .string(holder), "leaseDurationSeconds": 15, "renewTime": .string("\(renewed)")]
+        lease.spec = [
+            "holderIdentity": .string(holder), "leaseDurationSeconds": 15, "renewTime": .string("\(renewed)"),
+        ]
         return lease
     }
 

@@ -8,7 +8,8 @@ import Testing
 @testable import Client
 
 @Suite struct WatchDecoderTests {
-    static let body = Array("""
+    static let body = Array(
+        """
         {"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"1"}}}
         {"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9"}}}
 

@@ -83,7 +83,9 @@ import Testing
         ).actions.compactMap { action -> Object? in if case .createSlice(let slice) = action { slice } else { nil } }
         #expect(left.count == 2)
         let actions = Export(replica: "gone", service: name).clearing(left, services: [service])
-        let kept = actions.compactMap { action -> Object? in if case .updateSlice(let slice) = action { slice } else { nil } }
+        let kept = actions.compactMap { action -> Object? in
+            if case .updateSlice(let slice) = action { slice } else { nil }
+        }
         #expect(actions.count == 2 && kept.count == 1)
         #expect(Set(kept.flatMap(RawInstance.all(in:))) == [persistent("10.0.0.3", .zookeeper), implied])
         #expect(kept.allSatisfy { $0.labels["mangrove.dev/replica"] == "gone" })

@@ -29,9 +29,10 @@ import Testing
         }
         let wakes = machine.committed([event("/core/nodes/a", 6), event("/core/pods/b/a", 7)], at: start)
         #expect(Set(wakes.map(\.waker)) == ["", "/", "/core/", "/core/pods/", "/core/po"])
-        #expect(Set(machine.committed([event("/core/pods/shop/a", 8)], at: start).map(\.waker)) == [
-            "/core/pods/shop/", "/core/pods/sh",
-        ])
+        #expect(
+            Set(machine.committed([event("/core/pods/shop/a", 8)], at: start).map(\.waker)) == [
+                "/core/pods/shop/", "/core/pods/sh",
+            ])
     }
 
     @Test func aCommitBetweenReadingAndWaitingIsNotMissed() {

@@ -1,4 +1,5 @@
-// Who loads the store: writers that race for the same keys, watchers that come and go, a lister that turns pages slowly.
+// Who loads the store: writers that race for the same keys, watchers that come and go, a lister that turns pages
+// slowly.
 
 import Fuzzing
 import Glibc
@@ -52,10 +53,14 @@ struct Writer {
                 let record: Record
                 if let found, Int.random(in: 0..<3, using: &dice) == 0 {
                     log.line("ask \(name) delete \(key) \(found.revision)")
-                    record = try await store.delete(key, expecting: found.revision) { Value.bytes(key: $0.key, revision: $1) }
+                    record = try await store.delete(key, expecting: found.revision) {
+                        Value.bytes(key: $0.key, revision: $1)
+                    }
                 } else if let found {
                     log.line("ask \(name) update \(key) \(found.revision)")
-                    record = try await store.update(key, expecting: found.revision) { Value.bytes(key: key, revision: $0) }
+                    record = try await store.update(key, expecting: found.revision) {
+                        Value.bytes(key: key, revision: $0)
+                    }
                 } else {
                     log.line("ask \(name) create \(key) 0")
                     record = try await store.create(key) { Value.bytes(key: key, revision: $0) }

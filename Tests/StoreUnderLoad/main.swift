@@ -30,7 +30,8 @@ limits.compactedRows = 4
 let log = Log(arguments[2])
 let store: Store
 do {
-    store = try Store.open(at: arguments[1], limits: limits, logger: Logger(label: "store") { _ in SwiftLogNoOpLogHandler() })
+    store = try Store.open(
+        at: arguments[1], limits: limits, logger: Logger(label: "store") { _ in SwiftLogNoOpLogHandler() })
 } catch {
     log.line("refused \(error.message)")
     exit(1)

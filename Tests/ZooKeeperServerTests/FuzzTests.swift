@@ -22,11 +22,22 @@ import Testing
 
     /// One good body of each shape that requests have.
     private static let bodies: [[UInt8]] = [
-        frame { $0.writeJute("/a"); $0.writeJute(true) },
-        frame { $0.writeJute("/a"); $0.writeJute([1, 2]); $0.writeJute(AccessEntry.open); $0.writeJute(Int32(3)) },
-        frame { $0.writeJute("/a"); $0.writeJute([UInt8]()); $0.writeJute(AccessEntry.open); $0.writeMultipleIntegers(Int32(5), Int64(9)) },
-        frame { $0.writeJute("/a"); $0.writeJute([1]); $0.writeJute(Int32(-1)) },
-        frame { $0.writeJute(Int64(4)); for _ in 0..<5 { $0.writeJute(["/a", "/b/c"]) } },
+        frame {
+            $0.writeJute("/a"); $0.writeJute(true)
+        },
+        frame {
+            $0.writeJute("/a"); $0.writeJute([1, 2]); $0.writeJute(AccessEntry.open); $0.writeJute(Int32(3))
+        },
+        frame {
+            $0.writeJute("/a"); $0.writeJute([UInt8]()); $0.writeJute(AccessEntry.open);
+            $0.writeMultipleIntegers(Int32(5), Int64(9))
+        },
+        frame {
+            $0.writeJute("/a"); $0.writeJute([1]); $0.writeJute(Int32(-1))
+        },
+        frame {
+            $0.writeJute(Int64(4)); for _ in 0..<5 { $0.writeJute(["/a", "/b/c"]) }
+        },
         frame {
             for opcode: Int32 in [2, 13] {
                 $0.writeJute(opcode); $0.writeJute(false); $0.writeJute(Int32(-1))

@@ -18,7 +18,8 @@ import Testing
     @Test func timeOutsAreNegotiated() throws {
         var machine = SessionMachine(milliseconds: 1_700_000_000_000, now: 0)
         #expect(machine.began(wanting: 10, password: password, connection: 1, now: 0)?.timeoutMilliseconds == 4_000)
-        #expect(machine.began(wanting: 60_000, password: password, connection: 2, now: 0)?.timeoutMilliseconds == 60_000)
+        #expect(
+            machine.began(wanting: 60_000, password: password, connection: 2, now: 0)?.timeoutMilliseconds == 60_000)
         #expect(machine.began(wanting: .max, password: password, connection: 3, now: 0)?.timeoutMilliseconds == 60_000)
     }
 
@@ -59,7 +60,9 @@ import Testing
     @Test func storedSessionsHaveTheirTimeToComeBack() {
         let stored = Session(id: 99, password: password, timeoutMilliseconds: 4_000)
         var machine = SessionMachine(stored: [stored], milliseconds: 1, now: 10_000)
-        for now in stride(from: Int64(10_500), through: 14_000, by: 500) { #expect(machine.timePassed(now: now).isEmpty) }
+        for now in stride(from: Int64(10_500), through: 14_000, by: 500) {
+            #expect(machine.timePassed(now: now).isEmpty)
+        }
         #expect(machine.timePassed(now: 14_500).map(\.id) == [99])
     }
 

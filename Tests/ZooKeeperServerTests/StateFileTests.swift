@@ -33,7 +33,8 @@ import Testing
         defer { file.close() }
         try file.commit(
             Batch(
-                zxid: tree.zxid, tree: tree.drainDirty(), sessions: [session], nodeCount: tree.storedCount, sessionCount: 1))
+                zxid: tree.zxid, tree: tree.drainDirty(), sessions: [session], nodeCount: tree.storedCount,
+                sessionCount: 1))
         return (directory, tree, session)
     }
 
@@ -81,7 +82,8 @@ import Testing
                 #expect(state?.nodes["/a"]?.data == Array("/a".utf8), "byte \(place)")
             } catch {
                 noticed += 1
-                #expect(error.message.contains("left untouched") || error.message.contains("SQLite"), "\(error.message)")
+                #expect(
+                    error.message.contains("left untouched") || error.message.contains("SQLite"), "\(error.message)")
                 #expect(throws: Problem.self) { try StateFile.open(in: directory) }
             }
             #expect(try bytes(of: path) == bad)

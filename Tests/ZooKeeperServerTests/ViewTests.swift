@@ -11,14 +11,18 @@ import Testing
     @Test func directoriesAreKnownByTheirPaths() {
         #expect(ViewDirectory(path: "/dubbo/com.acme.Orders/providers")?.layout == .dubbo(interface: "com.acme.Orders"))
         #expect(ViewDirectory(path: "/services/orders")?.layout == .application("orders"))
-        #expect(ViewDirectory(path: "/sofa-rpc/com.acme.Orders/providers")?.layout == .sofa(interface: "com.acme.Orders"))
+        #expect(
+            ViewDirectory(path: "/sofa-rpc/com.acme.Orders/providers")?.layout == .sofa(interface: "com.acme.Orders"))
         #expect(ViewDirectory(path: "/namespaces/shop/services/orders")?.namespace == "shop")
         for path in [
             "/", "/dubbo", "/dubbo/com.acme.Orders", "/dubbo/com.acme.Orders/consumers", "/dubbo/metadata/providers",
             "/dubbo/mapping/providers", "/services", "/services/a/b", "/else/where", "/namespaces/shop", "/services/",
         ] { #expect(ViewDirectory(path: path) == nil, "\(path)") }
-        #expect(TablePath(path: "/dubbo/mapping/com.acme.Orders") == .mapping(interface: "com.acme.Orders", namespace: "default"))
-        #expect(TablePath(path: "/dubbo/metadata/shop/abc") == .revision("abc", application: "shop", namespace: "default"))
+        #expect(
+            TablePath(path: "/dubbo/mapping/com.acme.Orders")
+                == .mapping(interface: "com.acme.Orders", namespace: "default"))
+        #expect(
+            TablePath(path: "/dubbo/metadata/shop/abc") == .revision("abc", application: "shop", namespace: "default"))
     }
 
     @Test func servicesHaveTheirDirectories() {
@@ -56,7 +60,8 @@ import Testing
         let directory = try #require(ViewDirectory(path: "/services/orders"))
         let service = ServiceName(name: "orders")
         func className(_ metadata: [String: String], _ flavour: ServiceInstancePayload.Flavour? = nil) -> String? {
-            let instance = Instance(address: "10.0.0.1", port: 80, metadata: metadata, lifetime: .persistent, origin: .nacos)
+            let instance = Instance(
+                address: "10.0.0.1", port: 80, metadata: metadata, lifetime: .persistent, origin: .nacos)
             let node = directory.node(of: instance, as: service, flavour: flavour)
             #expect(node?.path == "/services/orders/10.0.0.1:80")
             return node.flatMap { try? JSON(parsing: $0.data)["payload", "@class"]?.string }
@@ -81,10 +86,12 @@ import Testing
 @Suite struct RegistrationMachineTests {
     private let service = ServiceName(name: "orders")
 
-    private func said(_ id: String, port: Int = 80, session: String = "zookeeper/1") -> RegistrationMachine.Registration {
+    private func said(_ id: String, port: Int = 80, session: String = "zookeeper/1") -> RegistrationMachine.Registration
+    {
         .init(
             service: service,
-            instance: Instance(id: id, address: "10.0.0.1", port: port, lifetime: .connection(session), origin: .zookeeper))
+            instance: Instance(
+                id: id, address: "10.0.0.1", port: port, lifetime: .connection(session), origin: .zookeeper))
     }
 
     @Test func anInstanceGoesWithItsLastNode() {
@@ -102,7 +109,8 @@ import Testing
         var machine = RegistrationMachine()
         let (a, moved) = (said("a"), said("a", port: 81))
         _ = machine.said(a, at: "/a")
-        #expect(machine.said(moved, at: "/a") == [.deregister(a.instance, service), .register(moved.instance, service)])
+        #expect(
+            machine.said(moved, at: "/a") == [.deregister(a.instance, service), .register(moved.instance, service)])
         let other = said("a", port: 81, session: "zookeeper/2")
         _ = machine.said(other, at: "/b")
         #expect(machine.said(nil, at: "/a") == [.deregister(moved.instance, service)])

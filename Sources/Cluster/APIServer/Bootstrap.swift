@@ -21,8 +21,8 @@ extension KubernetesAPI {
         try await ensureSystemPriorityClasses()
     }
 
-    /// Makes the endpoints of the `kubernetes` Service say where the API listens; `/readyz` fails until it has returned.
-    /// To be called once at start, after the first objects were made.
+    /// Makes the endpoints of the `kubernetes` Service say where the API listens; `/readyz` fails until it has
+    /// returned. To be called once at start, after the first objects were made.
     package func publish(endpointAddress: String, port: Int) async throws {
         try await ensureOwnService(endpointAddress: endpointAddress, port: port)
         // Definitions that were to go when the program ended go now.

@@ -36,7 +36,8 @@ package final class KubernetesAPI: Sendable {
     /// are issued and pods are not given service accounts.
     package init(
         store: Store, hub: Hub, nodeAccess: any NodeAccess, usageSource: any UsageSource = NoUsage(),
-        authenticator: Authenticator? = nil, contributedMetrics: @escaping @Sendable (inout MetricsText) -> Void = { _ in },
+        authenticator: Authenticator? = nil,
+        contributedMetrics: @escaping @Sendable (inout MetricsText) -> Void = { _ in },
         environment: APIEnvironment = .system, limits: APILimits = .init(),
         logger: Logger
     ) throws(Problem) {
@@ -112,7 +113,8 @@ package final class KubernetesAPI: Sendable {
             }
         }
         let call = APICall(
-            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name, body: body,
+            request: request, query: query, served: served, namespace: path.namespace ?? "", name: path.name,
+            body: body,
             proxyRest: path.proxyRest)
         try checkServing(call)
         return try await conclude(call, try await dispatch(call, subresource))

@@ -125,8 +125,8 @@ struct ListOptions: Sendable {
 
     var hasSelector: Bool { !labels.isEmpty || !fields.isEmpty || name != nil }
 
-    /// Whether a record is certainly not selected, which can mostly be told without parsing it: keys end with names, and
-    /// what carries a label mentions its key.
+    /// Whether a record is certainly not selected, which can mostly be told without parsing it: keys end with names,
+    /// and what carries a label mentions its key.
     func rulesOut(_ record: Record) -> Bool {
         if let name, !record.isNamed(name) { return true }
         if !fields.isEmpty, let name = fields.exact("metadata.name"), !record.isNamed(name) { return true }

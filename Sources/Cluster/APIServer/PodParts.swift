@@ -82,7 +82,9 @@ enum PodPart: Sendable {
         var (isBestEffort, isGuaranteed) = (true, true)
         for container in containers(pod) {
             for name in ["cpu", "memory"] {
-                let (limit, request) = (container["resources", "limits", name], container["resources", "requests", name])
+                let (limit, request) = (
+                    container["resources", "limits", name], container["resources", "requests", name]
+                )
                 if limit != nil || request != nil { isBestEffort = false }
                 if limit == nil || request != nil && request != limit { isGuaranteed = false }
             }

@@ -23,7 +23,8 @@ package final class HTTPSTransport: Transport {
 
     /// `read` gives the bytes of the file that the token is renewed in, where the kubeconfig names one.
     package init(
-        _ kubeconfig: Kubeconfig, read: @escaping @Sendable (String) throws -> [UInt8] = { file in
+        _ kubeconfig: Kubeconfig,
+        read: @escaping @Sendable (String) throws -> [UInt8] = { file in
             throw Problem(.invalid, "\(file) cannot be read here")
         }
     ) throws {

@@ -5,8 +5,8 @@ package struct ContainerConfig: Sendable, Hashable {
     /// A file or directory of the host shown in the container.
     package struct Mount: Sendable, Hashable {
         package var hostPath: String
-        /// What is shown is at this path inside `hostPath`, as the sandbox sees it, and cannot be anywhere else; a directory
-        /// is made where nothing is. Empty shows `hostPath` itself.
+        /// What is shown is at this path inside `hostPath`, as the sandbox sees it, and cannot be anywhere else; a
+        /// directory is made where nothing is. Empty shows `hostPath` itself.
         package var below: String
         package var containerPath: String
         package var readOnly: Bool
@@ -14,7 +14,8 @@ package struct ContainerConfig: Sendable, Hashable {
         package var followsHost: Bool
 
         package init(
-            hostPath: String, below: String = "", containerPath: String, readOnly: Bool = false, followsHost: Bool = false
+            hostPath: String, below: String = "", containerPath: String, readOnly: Bool = false,
+            followsHost: Bool = false
         ) {
             self.hostPath = hostPath
             self.below = below

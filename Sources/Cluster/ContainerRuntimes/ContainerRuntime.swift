@@ -26,8 +26,8 @@ package protocol ContainerRuntime: Sendable {
     func stopContainer(_ id: String, timeout: Duration) async throws(Problem)
     /// Removes a container, killing it first if it runs.
     func removeContainer(_ id: String) async throws(Problem)
-    /// Keeps a running container to these limits from now on; what is nil is as much as there is. Throws when the kernel
-    /// does not take them, for instance a memory limit below what is in use; then some may have changed.
+    /// Keeps a running container to these limits from now on; what is nil is as much as there is. Throws when the
+    /// kernel does not take them, for instance a memory limit below what is in use; then some may have changed.
     func updateContainer(_ id: String, _ resources: ContainerConfig.Resources) async throws(Problem)
     /// Every container of every sandbox.
     func containers() async throws(Problem) -> [ContainerStatus]
@@ -44,8 +44,8 @@ package protocol ContainerRuntime: Sendable {
 
     /// What every running container uses.
     func use() async -> [ContainerUse]
-    /// What a sandbox's containers, by name, hold on disk or in memory outside their volumes: the files that they wrote, of every
-    /// run that is not removed. It may take as long as there are many.
+    /// What a sandbox's containers, by name, hold on disk or in memory outside their volumes: the files that they
+    /// wrote, of every run that is not removed. It may take as long as there are many.
     func writtenBytes(sandbox: String) async -> [String: Int64]
 
     /// What happened since the last call; waits until there is something. Empty when the calling task was cancelled.

@@ -35,7 +35,8 @@ package struct ControlLoops: Sendable {
             + [
                 NamespaceController(
                     client: client, namespaces: caches.namespaces, serviceAccounts: caches.serviceAccounts,
-                    rootCertificates: caches.rootCertificates, rootCertificate: rootCertificate, clock: clock, logger: logger
+                    rootCertificates: caches.rootCertificates, rootCertificate: rootCertificate, clock: clock,
+                    logger: logger
                 ).connect()
             ]
         let volumes = VolumeController(

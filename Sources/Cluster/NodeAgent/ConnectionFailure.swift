@@ -26,5 +26,7 @@ enum ConnectionFailure {
         }
     }
 
-    private static let timeouts: [HTTPClientError] = [.deadlineExceeded, .connectTimeout, .readTimeout, .getConnectionFromPoolTimeout]
+    private static let timeouts: [HTTPClientError] = [
+        .deadlineExceeded, .connectTimeout, .readTimeout, .getConnectionFromPoolTimeout,
+    ]
 }

@@ -32,7 +32,8 @@ struct ContainerPreparation: Sendable {
         var config = SandboxConfig(
             id: pod.uid, namespace: pod.namespace, name: pod.name, hostname: hostname, labels: pod.labels,
             annotations: [:], logDirectory: paths.logs,
-            resolvConf: NameResolution(pod: pod, configuration: configuration).text(host: Files.text("/etc/resolv.conf") ?? ""),
+            resolvConf: NameResolution(pod: pod, configuration: configuration).text(
+                host: Files.text("/etc/resolv.conf") ?? ""),
             hostNetwork: specification.isOnHostNetwork)
         config.hostIPC = pod.spec["hostIPC"]?.bool ?? false
         config.sharesProcesses = pod.spec["shareProcessNamespace"]?.bool ?? false
@@ -51,7 +52,8 @@ struct ContainerPreparation: Sendable {
 
     /// The container's config. Throws when something that it names is missing or not supported.
     func container(
-        _ container: ContainerSpecification, attempt: Int, sources: PodSources, volumes: PodVolumes, target: String? = nil
+        _ container: ContainerSpecification, attempt: Int, sources: PodSources, volumes: PodVolumes,
+        target: String? = nil
     ) throws(StartFailure) -> ContainerConfig {
         let environment = try ContainerEnvironment(
             of: container, base: base(sources), sources: sources, namespace: pod.namespace, fields: fields)
@@ -75,9 +77,10 @@ struct ContainerPreparation: Sendable {
             workingDirectory: container.tree["workingDir"]?.string, environment: environment.variables,
             mounts: try mounts(container, environment, volumes), logPath: "\(container.name)/\(attempt).log",
             user: UInt32(clamping: user), group: UInt32(clamping: group),
-            supplementalGroups: ((shared?["supplementalGroups"]?.array ?? []) + [shared?["fsGroup"] ?? .null]).compactMap {
-                $0.integer.map { UInt32(clamping: $0) }
-            },
+            supplementalGroups: ((shared?["supplementalGroups"]?.array ?? []) + [shared?["fsGroup"] ?? .null])
+                .compactMap {
+                    $0.integer.map { UInt32(clamping: $0) }
+                },
             privileged: own?["privileged"]?.bool ?? false, resources: try Self.amounts(of: container.tree["resources"]))
         config.hasInput = container.tree["stdin"]?.bool ?? false
         config.inputEndsOnce = container.tree["stdinOnce"]?.bool ?? false
@@ -97,7 +100,8 @@ struct ContainerPreparation: Sendable {
     private func base(_ sources: PodSources) -> [String: String] {
         var kubernetes = Object(.services, namespace: "default", name: "kubernetes")
         kubernetes.spec = [
-            "clusterIP": .string(configuration.apiAddress), "ports": [["name": "https", "port": JSON(configuration.apiPort)]],
+            "clusterIP": .string(configuration.apiAddress),
+            "ports": [["name": "https", "port": JSON(configuration.apiPort)]],
         ]
         let others = pod.spec["enableServiceLinks"]?.bool == false ? [] : sources.services
         var base = ServiceVariables.of(others.filter { $0.key != kubernetes.key } + [kubernetes])
@@ -142,7 +146,8 @@ struct ContainerPreparation: Sendable {
         } catch {
             throw StartFailure("CreateContainerError", error.message)
         }
-        return .init(hostPath: path, containerPath: container.tree["terminationMessagePath"]?.string ?? "/dev/termination-log")
+        return .init(
+            hostPath: path, containerPath: container.tree["terminationMessagePath"]?.string ?? "/dev/termination-log")
     }
 
     /// Whether mounts of the host are to arrive in the container later (`mountPropagation`).
@@ -159,7 +164,8 @@ struct ContainerPreparation: Sendable {
             return true
         case let other:
             throw StartFailure(
-                "CreateContainerError", "mountPropagation \(other) is not supported: what containers mount stays theirs")
+                "CreateContainerError", "mountPropagation \(other) is not supported: what containers mount stays theirs"
+            )
         }
     }
 

@@ -1,4 +1,5 @@
-// The amounts of a container's `resources` that may change while it runs, so that two spellings of one amount are equal.
+// The amounts of a container's `resources` that may change while it runs, so that two spellings of one amount are
+// equal.
 
 import Formats
 import Objects
@@ -30,7 +31,8 @@ struct ContainerResources: Sendable, Hashable {
 
     /// What is reserved for a container: its requests, or its limits where it names no request.
     static func requested(_ name: String, by container: JSON) -> Quantity {
-        quantity(container["resources", "requests", name]) ?? quantity(container["resources", "limits", name]) ?? Quantity(0)
+        quantity(container["resources", "requests", name]) ?? quantity(container["resources", "limits", name])
+            ?? Quantity(0)
     }
 }
 
@@ -88,7 +90,8 @@ struct ResizeRoom: Sendable {
 
     /// The same with what they were granted, which may be less than what they ask for by now.
     private static func held(by pod: Object) -> [JSON] {
-        let statuses = (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
+        let statuses =
+            (pod.status["containerStatuses"]?.array ?? []) + (pod.status["initContainerStatuses"]?.array ?? [])
         return lasting(pod).map { container in
             var held = container
             if let granted = statuses.first(where: { $0["name"] == container["name"] })?["allocatedResources"] {
@@ -98,5 +101,7 @@ struct ResizeRoom: Sendable {
         }
     }
 
-    private static func hasEnded(_ pod: Object) -> Bool { ["Succeeded", "Failed"].contains(pod.status["phase"]?.string) }
+    private static func hasEnded(_ pod: Object) -> Bool {
+        ["Succeeded", "Failed"].contains(pod.status["phase"]?.string)
+    }
 }

@@ -32,8 +32,8 @@ struct DownwardFields: Sendable {
         return nil
     }
 
-    /// The value of a `resourceFieldRef`, in units of its divisor and rounded up. A limit that is not set is what the node
-    /// has; a request that is not set is 0.
+    /// The value of a `resourceFieldRef`, in units of its divisor and rounded up. A limit that is not set is what the
+    /// node has; a request that is not set is 0.
     func resource(_ reference: JSON, of container: String?) throws(StartFailure) -> String {
         let name = reference["containerName"]?.string ?? container ?? ""
         let all = ["containers", "initContainers"].flatMap { pod.spec[$0]?.array ?? [] }
@@ -43,7 +43,10 @@ struct DownwardFields: Sendable {
         let parts = (reference["resource"]?.string ?? "").split(separator: ".", maxSplits: 1).map(String.init)
         guard parts.count == 2, ["limits", "requests"].contains(parts[0]),
             ["cpu", "memory", "ephemeral-storage"].contains(parts[1])
-        else { throw StartFailure(PodSources.failureReason, "unsupported container resource : \(parts.joined(separator: "."))") }
+        else {
+            throw StartFailure(
+                PodSources.failureReason, "unsupported container resource : \(parts.joined(separator: "."))")
+        }
         do {
             let divisor = try Self.quantity(reference["divisor"]) ?? Quantity(1)
             let unit = divisor.nanos == 0 ? Quantity(1) : divisor

@@ -35,7 +35,8 @@ enum HealthService {
 
     private static func words(_ error: RPCError, host: String, port: Int, timeout: Duration) -> String {
         switch error.code {
-        case .unimplemented: "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): \(error.message)"
+        case .unimplemented:
+            "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): \(error.message)"
         case .deadlineExceeded: "timeout: health rpc did not complete within \(timeout)"
         case .unavailable: "error: failed to connect service \"\(host):\(port)\": \(error.message)"
         default: "error: health rpc probe failed: \(error.message)"
@@ -58,6 +59,8 @@ enum HealthService {
     }
 
     private struct BytesDeserializer: MessageDeserializer {
-        func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> [UInt8] { bytes.withUnsafeBytes { Array($0) } }
+        func deserialize<Bytes: GRPCContiguousBytes>(_ bytes: Bytes) throws -> [UInt8] {
+            bytes.withUnsafeBytes { Array($0) }
+        }
     }
 }

@@ -45,8 +45,10 @@ package final class Kubelet: Sendable {
             logger: logger)
         node = NodeSurroundings(
             configuration: configuration, client: client, runtime: runtime, network: network, withdrawn: withdrawn,
-            prober: Prober(runtime: runtime), recorder: recorder, view: RuntimeView(
-                runtime: runtime, messages: TerminationMessages(podsDirectory: configuration.podsDirectory), logger: logger),
+            prober: Prober(runtime: runtime), recorder: recorder,
+            view: RuntimeView(
+                runtime: runtime, messages: TerminationMessages(podsDirectory: configuration.podsDirectory),
+                logger: logger),
             pods: informer, tokens: TokenSource(clock: clock), clock: clock, logger: logger)
         upkeep = VolumeUpkeep(node: node)
         registration = NodeRegistration(configuration: configuration, client: client, clock: clock, logger: logger)
@@ -158,9 +160,12 @@ package final class Kubelet: Sendable {
             try? await Task.sleep(for: StorageLimits.period)
             for pod in informer.list() where pod.status["phase"]?.string == "Running" && !pod.isTerminating {
                 let limits = StorageLimits(of: pod, paths: PodPaths(node.configuration, pod: pod))
-                guard !limits.isEmpty, let message = await limits.excess(written: { await node.runtime.writtenBytes(sandbox: pod.uid) })
+                guard !limits.isEmpty,
+                    let message = await limits.excess(written: { await node.runtime.writtenBytes(sandbox: pod.uid) })
                 else { continue }
-                state.withLock { $0.entries[pod.uid]?.worker }?.inbox.post { $0.results.append(.evicted(message: message)) }
+                state.withLock { $0.entries[pod.uid]?.worker }?.inbox.post {
+                    $0.results.append(.evicted(message: message))
+                }
             }
         }
     }

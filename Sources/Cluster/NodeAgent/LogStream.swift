@@ -1,4 +1,5 @@
-// Reads one run's log to its end, or on and on while its container runs; the log may be put aside and begun anew meanwhile.
+// Reads one run's log to its end, or on and on while its container runs; the log may be put aside and begun anew
+// meanwhile.
 
 import Client
 import Glibc
@@ -24,8 +25,8 @@ package final class LogStream: ByteStream {
     private let isRunning: (@Sendable () async -> Bool)?
     private let state: Mutex<State>
 
-    /// Reads `older` and then the file at `path`, which it follows while `isRunning` says so; without it the stream ends at
-    /// the end of the file.
+    /// Reads `older` and then the file at `path`, which it follows while `isRunning` says so; without it the stream
+    /// ends at the end of the file.
     init(
         path: String, older: [String] = [], _ options: LogReading, isRunning: (@Sendable () async -> Bool)?
     ) throws(Problem) {

@@ -2,7 +2,8 @@
 
 /// Reads `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 enum MountPropagation {
-    /// Whether the mount that holds a path tells others of mounts below it: it is shared, or itself follows a shared one.
+    /// Whether the mount that holds a path tells others of mounts below it: it is shared, or itself follows a shared
+    /// one.
     static func reaches(_ path: String, mountInfo: String) -> Bool {
         var best: (length: Int, isShared: Bool) = (-1, false)
         for line in mountInfo.split(separator: "\n") {

@@ -138,7 +138,8 @@ struct NodeDescription: Sendable, Hashable {
 
     // MARK: Reading
 
-    /// `loadavg` is `0.20 0.18 0.12 1/80 11206`: the fourth says how many threads run of how many there are (proc_loadavg(5)).
+    /// `loadavg` is `0.20 0.18 0.12 1/80 11206`: the fourth says how many threads run of how many there are
+    /// (proc_loadavg(5)).
     static func isShort(ofProcesses loadavg: String, limits: [String]) -> Bool {
         let words = loadavg.split(separator: " ")
         guard words.count > 3, let there = words[3].split(separator: "/").last.flatMap({ Int($0) }),

@@ -97,7 +97,8 @@ extension PodMachine {
                 slots[index].failure = StartFailure(Self.noRuntimeReason, Self.foreignImageMessage(image))
                 report(
                     PodEvent(
-                        warning: true, Self.noRuntimeReason, Self.foreignImageMessage(image), container: slots[index].name))
+                        warning: true, Self.noRuntimeReason, Self.foreignImageMessage(image),
+                        container: slots[index].name))
             }
         }
         for index in slots.indices where slots[index].isInitial {

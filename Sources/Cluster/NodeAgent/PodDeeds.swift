@@ -89,7 +89,9 @@ struct PodDeeds: Sendable {
     ) async throws(StartFailure) -> (sources: PodSources, made: PodVolumes) {
         let sources = try await PodSources.fetch(for: pod, client: node.client, tokens: node.tokens)
         let stamp = node.clock.now().rfc3339Nano.filter { $0.isNumber || $0 == "." }
-        return (sources, try PodVolumes(of: pod, paths: paths, sources: sources, fields: preparation.fields, stamp: stamp))
+        return (
+            sources, try PodVolumes(of: pod, paths: paths, sources: sources, fields: preparation.fields, stamp: stamp)
+        )
     }
 
     /// Brings the volumes of a pod that runs up to date with what they are made from.
@@ -159,7 +161,8 @@ struct PodDeeds: Sendable {
             let preparation = preparation(pod, address: address)
             let (sources, volumes) = try await volumes(pod, preparation)
             let config = try preparation.container(
-                container, attempt: attempt, sources: sources, volumes: volumes, target: try await target(of: container))
+                container, attempt: attempt, sources: sources, volumes: volumes, target: try await target(of: container)
+            )
             let id = try await node.runtime.createContainer(sandbox: specification.uid, config)
             report(pod, PodEvent("Created", "Created container: \(name)", container: name))
             await start(pod, container, id: id, address: address)

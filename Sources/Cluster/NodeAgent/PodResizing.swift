@@ -88,7 +88,9 @@ extension PodMachine {
         if differences.isEmpty { return }
         let policies = slot.specification.tree["resizePolicy"]?.array ?? []
         let mustRestart = differences.contains { name in
-            policies.contains { $0["resourceName"]?.string == name && $0["restartPolicy"]?.string == "RestartContainer" }
+            policies.contains {
+                $0["resourceName"]?.string == name && $0["restartPolicy"]?.string == "RestartContainer"
+            }
         }
         if mustRestart {
             slots[index].condemned = id
@@ -129,7 +131,8 @@ extension PodMachine {
             let failure = slots.compactMap(\.resizeFailure).first
             conditions.append(
                 PodCondition(
-                    "PodResizeInProgress", true, reason: failure == nil ? "" : "Error", message: failure ?? "", at: now))
+                    "PodResizeInProgress", true, reason: failure == nil ? "" : "Error", message: failure ?? "", at: now)
+            )
         }
         return conditions
     }

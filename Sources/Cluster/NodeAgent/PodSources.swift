@@ -18,7 +18,9 @@ struct PodSources: Sendable {
     static let failureReason = "CreateContainerConfigError"
 
     /// Fetches everything that the pod names; what does not exist is left out, and matters only to who needs it.
-    static func fetch(for pod: Object, client: KubernetesClient, tokens: TokenSource) async throws(StartFailure) -> PodSources {
+    static func fetch(for pod: Object, client: KubernetesClient, tokens: TokenSource) async throws(StartFailure)
+        -> PodSources
+    {
         let names = SourceNames(in: pod)
         var sources = PodSources()
         for name in names.configMaps.sorted() {

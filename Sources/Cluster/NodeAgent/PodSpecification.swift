@@ -61,8 +61,8 @@ package struct ContainerSpecification: Sendable, Hashable {
     mutating func allocate(_ resources: JSON) { tree["resources"] = resources }
 }
 
-/// A pod's spec and identity; as far as the machine reads them, only ephemeral containers, the deadline and the resources
-/// that were granted ever change.
+/// A pod's spec and identity; as far as the machine reads them, only ephemeral containers, the deadline and the
+/// resources that were granted ever change.
 package struct PodSpecification: Sendable {
     package let key: ObjectKey
     package let uid: String

@@ -9,7 +9,9 @@ extension PodMachine {
         var status: JSON = ["phase": .string(phase)]
         updateConditions(at: now)
         let kept = Set(conditions.map(\.type))
-        let removed = ["PodResizePending", "PodResizeInProgress"].filter { !kept.contains($0) && pod.condition($0) != nil }
+        let removed = ["PodResizePending", "PodResizeInProgress"].filter {
+            !kept.contains($0) && pod.condition($0) != nil
+        }
         status["conditions"] = .array(
             conditions.map { $0.patch(over: pod.condition($0.type)) }
                 + removed.map { ["$patch": "delete", "type": .string($0)] })
@@ -38,7 +40,9 @@ extension PodMachine {
 
     var phase: String {
         if hasFailedInitially { return "Failed" }
-        if podFailure != nil, ending.map({ $0.stage != .withdrawing && $0.stage != .stopping }) ?? false { return "Failed" }
+        if podFailure != nil, ending.map({ $0.stage != .withdrawing && $0.stage != .stopping }) ?? false {
+            return "Failed"
+        }
         let main = slots.filter { $0.specification.role == .main }
         let hasRun = main.contains { $0.current != nil && $0.current?.phase != .created }
         let ended = main.filter { $0.hasEnded && $0.work != .starting }

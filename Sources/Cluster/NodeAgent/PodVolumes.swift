@@ -14,7 +14,9 @@ struct PodVolumes: Sendable {
     private(set) var readOnly: Set<String> = []
 
     /// Makes every volume of the pod. Throws for kinds that are not supported and for sources that are missing.
-    init(of pod: Object, paths: PodPaths, sources: PodSources, fields: DownwardFields, stamp: String) throws(StartFailure) {
+    init(of pod: Object, paths: PodPaths, sources: PodSources, fields: DownwardFields, stamp: String)
+        throws(StartFailure)
+    {
         let contents = VolumeContents(sources: sources, fields: fields)
         let group = pod.spec["securityContext", "fsGroup"]?.integer
         for volume in pod.spec["volumes"]?.array ?? [] {
@@ -74,7 +76,9 @@ struct PodVolumes: Sendable {
 
     private static func hostPath(_ path: String, type: String) throws -> String {
         func check(_ kind: mode_t, _ words: String) throws {
-            if Files.kind(path) != kind { throw StartFailure("", "hostPath type check failed: \(path) is not \(words)") }
+            if Files.kind(path) != kind {
+                throw StartFailure("", "hostPath type check failed: \(path) is not \(words)")
+            }
         }
         switch type {
         case "DirectoryOrCreate":

@@ -20,7 +20,9 @@ enum ServiceVariables {
                     variables["\(name)_SERVICE_PORT"] = number
                     variables["\(name)_PORT"] = "\(transport)://\(address):\(number)"
                 }
-                if let own = port["name"]?.string, !own.isEmpty { variables["\(name)_SERVICE_PORT_\(variable(own))"] = number }
+                if let own = port["name"]?.string, !own.isEmpty {
+                    variables["\(name)_SERVICE_PORT_\(variable(own))"] = number
+                }
                 let prefix = "\(name)_PORT_\(number)_\(transport.uppercased())"
                 variables[prefix] = "\(transport)://\(address):\(number)"
                 variables["\(prefix)_PROTO"] = transport

@@ -5,8 +5,8 @@ import Glibc
 import Objects
 
 /// The `sizeLimit` of each emptyDir on disk (one in memory is kept to its size by the kernel) and the limits of
-/// `ephemeral-storage`: of each container, for what it writes outside volumes and its logs, and of the pod, for these and its
-/// emptyDirs together. After `pkg/kubelet/eviction` (localStorageEviction), in its words.
+/// `ephemeral-storage`: of each container, for what it writes outside volumes and its logs, and of the pod, for these
+/// and its emptyDirs together. After `pkg/kubelet/eviction` (localStorageEviction), in its words.
 struct StorageLimits: Sendable {
     /// As often as upstream's kubelet looks (`eviction monitoring`).
     static let period = Duration.seconds(10)
@@ -43,8 +43,8 @@ struct StorageLimits: Sendable {
     /// Whether there is anything to look at.
     var isEmpty: Bool { volumes.isEmpty && containers.isEmpty }
 
-    /// Why the pod must go; nil when everything is within its limits. `written` says what each container, by name, has written
-    /// outside volumes.
+    /// Why the pod must go; nil when everything is within its limits. `written` says what each container, by name, has
+    /// written outside volumes.
     func excess(written: () async -> [String: Int64]) async -> String? {
         for limit in volumes {
             await Task.yield()
@@ -57,7 +57,9 @@ struct StorageLimits: Sendable {
         for name in Files.names(in: paths.logs) { used[name, default: 0] += Files.usedBytes("\(paths.logs)/\(name)") }
         var sum = used.values.reduce(0, +)
         for name in ownVolumes { sum += Files.usedBytes(paths.volume(name)) }
-        if sum > total.bytes { return "Pod ephemeral local storage usage exceeds the total limit of containers \(total.text). " }
+        if sum > total.bytes {
+            return "Pod ephemeral local storage usage exceeds the total limit of containers \(total.text). "
+        }
         for limit in containers where used[limit.name, default: 0] > limit.bytes {
             return "Container \(limit.name) exceeded its local ephemeral storage limit \"\(limit.text)\". "
         }
@@ -65,7 +67,8 @@ struct StorageLimits: Sendable {
     }
 
     private static func limit(_ value: JSON?, of named: JSON) -> Limit? {
-        guard let name = named["name"]?.string, let quantity = ContainerResources.quantity(value), quantity.value > 0 else {
+        guard let name = named["name"]?.string, let quantity = ContainerResources.quantity(value), quantity.value > 0
+        else {
             return nil
         }
         return Limit(name: name, text: value?.string ?? value?.text ?? "", bytes: quantity.value)
@@ -73,7 +76,8 @@ struct StorageLimits: Sendable {
 
     /// In the largest unit that needs no fraction.
     private static func text(_ bytes: Int64) -> String {
-        for (unit, size) in [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)] as [(String, Int64)] where bytes % size == 0 {
+        for (unit, size) in [("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)] as [(String, Int64)]
+        where bytes % size == 0 {
             return "\(bytes / size)\(unit)"
         }
         return "\(bytes)"

@@ -51,7 +51,8 @@ final class TerminationMessages: Sendable {
     static func end(ofLog bytes: [UInt8]) -> String {
         var lines = LogLines(LogReading())
         let output = lines.received(bytes)
-        let last = output.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).suffix(logLimitLines + 1)
+        let last = output.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).suffix(
+            logLimitLines + 1)
         let text = last.joined(separator: [UInt8(ascii: "\n")])
         return String(decoding: text.suffix(logLimitBytes), as: UTF8.self)
     }

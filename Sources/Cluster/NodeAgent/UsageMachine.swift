@@ -47,7 +47,8 @@ struct UsageMachine: Sendable {
             // One that began in between has no full window yet.
             guard let before = last.used[container.id] else { continue }
             pods[container.pod, default: [:]][container.name] = Reading(
-                cpuNanocores: rate(container.cpuNanoseconds, before), memoryBytes: Int64(clamping: container.memoryBytes))
+                cpuNanocores: rate(container.cpuNanoseconds, before),
+                memoryBytes: Int64(clamping: container.memoryBytes))
         }
         let total = Reading(cpuNanocores: rate(machine.busyNanoseconds, last.busy), memoryBytes: machine.usedBytes)
         return Report(total: total, pods: pods, seconds: max(1, Int(span / .seconds(1))))

@@ -8,8 +8,8 @@ import Objects
 import Reconciling
 import Synchronization
 
-/// The shell of `UsageMachine`: asks the runtime what its containers use, and the kernel about the machine. Holds the newest
-/// report only.
+/// The shell of `UsageMachine`: asks the runtime what its containers use, and the kernel about the machine. Holds the
+/// newest report only.
 package final class UsageMeter: Sendable {
     /// Between two looks; also the window of the averages.
     package static let period = Duration.seconds(10)
@@ -84,7 +84,8 @@ package final class UsageMeter: Sendable {
         return await runtime.use().compactMap { use in
             pods[use.sandboxID].map {
                 .init(
-                    id: use.id, pod: $0, name: use.name, cpuNanoseconds: use.cpuNanoseconds, memoryBytes: use.workingSetBytes)
+                    id: use.id, pod: $0, name: use.name, cpuNanoseconds: use.cpuNanoseconds,
+                    memoryBytes: use.workingSetBytes)
             }
         }
     }
@@ -101,6 +102,7 @@ package final class UsageMeter: Sendable {
         func kibibytes(_ name: String) -> Int64 {
             memory[name]?.split(separator: " ").first.flatMap { Int64($0) } ?? 0
         }
-        return .init(busyNanoseconds: busy * tick, usedBytes: (kibibytes("MemTotal") - kibibytes("MemAvailable")) * 1024)
+        return .init(
+            busyNanoseconds: busy * tick, usedBytes: (kibibytes("MemTotal") - kibibytes("MemAvailable")) * 1024)
     }
 }

@@ -22,7 +22,8 @@ struct VolumeDirectory: Sendable {
 
     /// Makes the directory hold exactly these files. Does nothing when it does. `stamp` names the new contents.
     func write(_ files: [VolumeFile], stamp: String) throws(Problem) {
-        for file in files where file.path.isEmpty || file.path.hasPrefix("/") || file.path.split(separator: "/").contains("..") {
+        for file in files
+        where file.path.isEmpty || file.path.hasPrefix("/") || file.path.split(separator: "/").contains("..") {
             throw Problem(.invalid, "the path \(file.path) leads out of the volume")
         }
         try Files.makeDirectory(path)
@@ -34,7 +35,9 @@ struct VolumeDirectory: Sendable {
         try Files.replaceLink(path + "/" + Self.dataName, to: fresh)
         let names = Set(files.map { String($0.path.prefix { $0 != "/" }) })
         for name in names.sorted() { try Files.replaceLink("\(path)/\(name)", to: "\(Self.dataName)/\(name)") }
-        for name in Files.names(in: path) where !name.hasPrefix("..") && !names.contains(name) { unlink("\(path)/\(name)") }
+        for name in Files.names(in: path) where !name.hasPrefix("..") && !names.contains(name) {
+            unlink("\(path)/\(name)")
+        }
         if let old, old != fresh { Files.remove(path + "/" + old) }
     }
 

@@ -51,7 +51,8 @@ final class VolumeUpkeep: Sendable {
                 }
                 let isDue = ContinuousClock.now - lastRound >= .seconds(Self.periodSeconds)
                 if isDue { lastRound = .now }
-                for pod in pods.list() where Self.isAlive(pod) && (isDue && Self.hasToken(pod) || concerns(sources, pod)) {
+                for pod in pods.list()
+                where Self.isAlive(pod) && (isDue && Self.hasToken(pod) || concerns(sources, pod)) {
                     await PodDeeds(node, PodSpecification(pod)).refreshVolumes(pod)
                 }
             }

@@ -28,8 +28,8 @@ struct Command: Sendable {
 
     /// Runs the program with these arguments and this text on its standard input, and returns what it wrote.
     ///
-    /// Throws a Problem with the program's own words when it fails, cannot be started, or takes longer than the limit; it
-    /// is killed then. The wait costs a thread of Dispatch, not one of the cooperative pool.
+    /// Throws a Problem with the program's own words when it fails, cannot be started, or takes longer than the limit;
+    /// it is killed then. The wait costs a thread of Dispatch, not one of the cooperative pool.
     @discardableResult
     func run(
         _ arguments: [String], input: String = "", limit: Duration = .seconds(10), outputLimit: Int = Self.outputLimit
@@ -52,8 +52,8 @@ struct Command: Sendable {
         case .failure(let error): return .failure(failed("its input could not be written", error.code))
         }
         defer { close(inputDescriptor) }
-        // A socket pair is the one channel that is closed on exec from its first moment on: a program that another thread
-        // starts meanwhile cannot hold it open.
+        // A socket pair is the one channel that is closed on exec from its first moment on: a program that another
+        // thread starts meanwhile cannot hold it open.
         var ends: [Int32] = [-1, -1]
         guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
             return .failure(failed("no channel for its output", errno))

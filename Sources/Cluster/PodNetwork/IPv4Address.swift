@@ -7,7 +7,8 @@ package struct IPv4Address: Hashable, Comparable, Sendable, CustomStringConverti
 
     package init(_ value: UInt32) { self.value = value }
 
-    /// Reads four decimal numbers with dots between them and nothing else; leading zeros are refused, as in `net.ParseIP`.
+    /// Reads four decimal numbers with dots between them and nothing else; leading zeros are refused, as in
+    /// `net.ParseIP`.
     package init?(_ text: some StringProtocol) {
         let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard parts.count == 4 else { return nil }
@@ -48,7 +49,8 @@ package struct AddressRange: Hashable, Sendable, CustomStringConvertible {
     /// The same, but of any address in the range: `10.88.3.7/16`.
     init?(masking text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPv4Address(parts[0]), let length = Int(parts[1]), (1...32).contains(length)
+        guard parts.count == 2, let address = IPv4Address(parts[0]), let length = Int(parts[1]),
+            (1...32).contains(length)
         else { return nil }
         base = IPv4Address(address.value & Self.mask(length))
         prefixLength = length

@@ -7,8 +7,8 @@ import Objects
 import Reconciling
 import Timing
 
-/// Writes `status.loadBalancer` of Services that ask for a load balancer of no particular class, and takes it from those
-/// that do not ask any more.
+/// Writes `status.loadBalancer` of Services that ask for a load balancer of no particular class, and takes it from
+/// those that do not ask any more.
 final class LoadBalancerStatus: Sendable {
     static let retrySeconds = 5
 
@@ -50,7 +50,8 @@ final class LoadBalancerStatus: Sendable {
     static func wanted(_ service: Object, address: String) -> JSON? {
         let ingress = service.status["loadBalancer", "ingress"]?.array ?? []
         let isMine = ingress.count == 1 && ingress[0]["ip"]?.string == address
-        let asks = service.spec["type"] == "LoadBalancer" && service.spec["loadBalancerClass"] == nil && !service.isTerminating
+        let asks =
+            service.spec["type"] == "LoadBalancer" && service.spec["loadBalancerClass"] == nil && !service.isTerminating
         guard !address.isEmpty else { return nil }
         if asks, ingress.isEmpty { return ["ingress": [["ip": .string(address), "ipMode": "VIP"]]] }
         if !asks, isMine { return ["ingress": .null] }

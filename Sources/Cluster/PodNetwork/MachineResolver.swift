@@ -5,10 +5,10 @@ import Objects
 
 /// The machine's resolver configuration while the platform runs with `--resolve`.
 ///
-/// Where systemd-resolved answers, it gets a drop-in below `/run`, which a reboot forgets, for names of the cluster alone.
-/// Otherwise `/etc/resolv.conf` is rewritten: the cluster's server first, then the ones that were there, so that names of the
-/// world are still found when the platform is killed. What was there, file or link, is kept in `directory` before anything is
-/// changed; `restore()` puts it back, also in a later process.
+/// Where systemd-resolved answers, it gets a drop-in below `/run`, which a reboot forgets, for names of the cluster
+/// alone. Otherwise `/etc/resolv.conf` is rewritten: the cluster's server first, then the ones that were there, so that
+/// names of the world are still found when the platform is killed. What was there, file or link, is kept in `directory`
+/// before anything is changed; `restore()` puts it back, also in a later process.
 package struct MachineResolver: Sendable {
     /// The files of the system, as parameters for tests.
     package struct Places: Sendable {
@@ -47,7 +47,8 @@ package struct MachineResolver: Sendable {
         return "\(places.file) names \(server) first; what it was is kept in \(directory) and comes back at the end"
     }
 
-    /// Puts back what `apply` changed, if it did. Returns a sentence that says what was done, nil when there was nothing to do.
+    /// Puts back what `apply` changed, if it did. Returns a sentence that says what was done, nil when there was
+    /// nothing to do.
     package func restore() async throws(Problem) -> String? {
         guard access(directory, F_OK) == 0 else { return nil }
         var said: String?
@@ -91,7 +92,9 @@ package struct MachineResolver: Sendable {
         if let target = try kept("link").read().map({ String(decoding: $0, as: UTF8.self) }) {
             let fresh = places.file + ".new"
             unlink(fresh)
-            guard symlink(target, fresh) == 0, rename(fresh, places.file) == 0 else { throw failed("put back", places.file) }
+            guard symlink(target, fresh) == 0, rename(fresh, places.file) == 0 else {
+                throw failed("put back", places.file)
+            }
         } else if try kept("absent").read() != nil {
             try SmallFile(path: places.file).remove()
         } else {
@@ -117,7 +120,8 @@ package struct MachineResolver: Sendable {
 
     private func reloadResolved() async throws(Problem) {
         guard let systemctl = Command("systemctl") else {
-            throw Problem(.serviceUnavailable, "systemd-resolved answers for names here, but there is no systemctl to tell it")
+            throw Problem(
+                .serviceUnavailable, "systemd-resolved answers for names here, but there is no systemctl to tell it")
         }
         try await systemctl.run(["restart", "systemd-resolved"])
     }
@@ -137,7 +141,8 @@ package struct MachineResolver: Sendable {
             }
         }
         searches += ["svc.\(domain)", domain].filter { !searches.contains($0) }
-        var text = "# Written by mangrove; what was here is kept in \(directory) and comes back when it ends or is reset.\n"
+        var text =
+            "# Written by mangrove; what was here is kept in \(directory) and comes back when it ends or is reset.\n"
         for server in servers { text += "nameserver \(server)\n" }
         text += "search \(searches.joined(separator: " "))\n"
         for line in others { text += line + "\n" }

@@ -17,7 +17,8 @@ struct NetworkTools: Sendable {
         let missing = requirement(
             isRoot: geteuid() == 0,
             programs: [
-                ("ip", "iproute2", ip != nil), ("nft", "nftables", nft != nil), ("nsenter", "util-linux", nsenter != nil),
+                ("ip", "iproute2", ip != nil), ("nft", "nftables", nft != nil),
+                ("nsenter", "util-linux", nsenter != nil),
             ])
         if let missing { throw missing }
         guard let ip, let nft, let nsenter else { throw Problem(.internalError, "a network tool vanished") }

@@ -57,8 +57,8 @@ package actor RoutedNetwork: PodNetworking {
     /// Sandboxes that have an address.
     package var sandboxes: Set<String> { Set(pool.assigned.keys) }
 
-    /// Prepares the machine: forwarding, the gateway address, no way out for pod addresses that nobody has, masquerading.
-    /// May be called again.
+    /// Prepares the machine: forwarding, the gateway address, no way out for pod addresses that nobody has,
+    /// masquerading. May be called again.
     package func start() async throws(Problem) {
         try await startForwarding()
         try await tools.ip.run(
@@ -79,7 +79,8 @@ package actor RoutedNetwork: PodNetworking {
         if !isStarted { try await start() }
         switch pool.assign(to: sandbox) {
         case .exhausted:
-            throw Problem(.tooManyRequests, "the pod range \(range) has no free address: \(pool.assigned.count) are taken")
+            throw Problem(
+                .tooManyRequests, "the pod range \(range) has no free address: \(pool.assigned.count) are taken")
         case .known(let address):
             try await connect(address, namespacePath: namespacePath)
             return address.description
@@ -103,7 +104,8 @@ package actor RoutedNetwork: PodNetworking {
             _ = pool.release(sandbox)
             try save()
         } catch {
-            logger.error("an address could not be taken back", metadata: ["sandbox": "\(sandbox)", "error": "\(error)"])
+            logger.error(
+                "an address could not be taken back", metadata: ["sandbox": "\(sandbox)", "error": "\(error)"])
         }
     }
 
@@ -112,8 +114,8 @@ package actor RoutedNetwork: PodNetworking {
         for sandbox in pool.assigned.keys.sorted() where !living.contains(sandbox) { await detach(sandbox: sandbox) }
     }
 
-    /// Undoes everything on the machine and forgets all addresses. Goes on when a step fails, and then throws one Problem
-    /// that names every failure; call it again when the cause is gone.
+    /// Undoes everything on the machine and forgets all addresses. Goes on when a step fails, and then throws one
+    /// Problem that names every failure; call it again when the cause is gone.
     package func remove() async throws(Problem) {
         isStarted = false
         await detachAll(except: [])
@@ -179,7 +181,8 @@ extension RoutedNetwork {
 
     private func hasAddress(_ address: IPv4Address, namespacePath: String) async -> Bool {
         let shown = try? await tools.nsenter.run([
-            "--net=\(namespacePath)", tools.ip.path, "-oneline", "address", "show", "dev", "eth0", "to", "\(address)/32",
+            "--net=\(namespacePath)", tools.ip.path, "-oneline", "address", "show", "dev", "eth0", "to",
+            "\(address)/32",
         ])
         return shown?.isEmpty == false
     }
@@ -223,9 +226,12 @@ extension RoutedNetwork {
         if now != "1" { try setting.overwrite(Array("1".utf8)) }
     }
 
-    /// Pods get the packet size of the device that the default route leaves by: larger packets would be lost on the way.
+    /// Pods get the packet size of the device that the default route leaves by: larger packets would be lost on the
+    /// way.
     private static func mtu() -> Int {
-        func text(_ path: String) -> String { String(decoding: (try? SmallFile(path: path).read()) ?? [], as: UTF8.self) }
+        func text(_ path: String) -> String {
+            String(decoding: (try? SmallFile(path: path).read()) ?? [], as: UTF8.self)
+        }
         for line in text("/proc/net/route").split(separator: "\n").dropFirst() {
             let fields = line.split(separator: "\t")
             guard fields.count > 1, fields[1] == "00000000" else { continue }

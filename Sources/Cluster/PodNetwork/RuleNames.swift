@@ -1,4 +1,5 @@
-// The names in the table of service rules, ours or an earlier process', by which one ruleset follows another without forgetting.
+// The names in the table of service rules, ours or an earlier process', by which one ruleset follows another without
+// forgetting.
 
 /// Chains of services, and the sets that hold which clients are at home at a target.
 struct RuleNames: Hashable, Sendable {
@@ -33,12 +34,14 @@ struct RuleNames: Hashable, Sendable {
         }
     }
 
-    /// What has to be done with these before the next ruleset's text makes it whole; nil where there is nothing to keep.
+    /// What has to be done with these before the next ruleset's text makes it whole; nil where there is nothing to
+    /// keep.
     func change(to next: RuleNames) -> String? {
         let kept = affinities.filter { next.affinities[$0.key] == $0.value }
         guard !kept.isEmpty else { return nil }
         let table = Ruleset.table
-        let lines = Self.verdictMaps.map { "flush map ip \(table) \($0)" }
+        let lines =
+            Self.verdictMaps.map { "flush map ip \(table) \($0)" }
             + Self.plainSets.map { "flush set ip \(table) \($0)" } + ["flush table ip \(table)"]
             + (Self.ownChains + chains).map { "delete chain ip \(table) \($0)" }
             + affinities.keys.filter { kept[$0] == nil }.sorted().map { "delete set ip \(table) \($0)" }

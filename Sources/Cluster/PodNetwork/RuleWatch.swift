@@ -68,7 +68,8 @@ package struct RuleWatch: Sendable {
             switch words.first {
             case "table" where words.count > 2: table = words[1...2].joined(separator: " ")
             case "chain" where words.count > 1: chain = String(words[1])
-            case "type" where line.contains("hook forward") && line.contains("policy drop") && !table.contains("mangrove-"):
+            case "type"
+            where line.contains("hook forward") && line.contains("policy drop") && !table.contains("mangrove-"):
                 found.append("table \(table), chain \(chain)")
             default: break
             }

@@ -39,8 +39,8 @@ struct Ruleset: Hashable, Sendable {
     /// The table is made first so that deleting it cannot fail; nft applies the whole input as one transaction.
     static let removal = "table ip \(table)\ndelete table ip \(table)\n"
 
-    /// What turns these rules, which the kernel has, into the next ones and keeps who is at home where; nil where there is
-    /// nothing to keep.
+    /// What turns these rules, which the kernel has, into the next ones and keeps who is at home where; nil where there
+    /// is nothing to keep.
     func change(to next: Ruleset) -> String? { names.change(to: next.names).map { $0 + next.body } }
 }
 
@@ -78,10 +78,11 @@ private struct Rules {
         }
     }
 
-    /// A port without targets gets no chain: its addresses are refused, its node port falls through to a machine that does
-    /// not listen there.
+    /// A port without targets gets no chain: its addresses are refused, its node port falls through to a machine that
+    /// does not listen there.
     private mutating func add(
-        _ port: ServicePort, _ addresses: [IPv4Address], _ nodePort: Int?, _ targets: [ServicePort.Target], _ chain: String
+        _ port: ServicePort, _ addresses: [IPv4Address], _ nodePort: Int?, _ targets: [ServicePort.Target],
+        _ chain: String
     ) {
         let transport = port.transport.rawValue
         guard !targets.isEmpty else {
@@ -103,7 +104,9 @@ private struct Rules {
         for target in targets { self.targets.insert(target.address) }
         if port.transport == .udp {
             for target in targets {
-                for address in addresses { flows.insert(.init(address: address, port: port.port, target: target.address)) }
+                for address in addresses {
+                    flows.insert(.init(address: address, port: port.port, target: target.address))
+                }
                 if let nodePort { flows.insert(.init(address: nil, port: nodePort, target: target.address)) }
             }
         }
@@ -119,8 +122,8 @@ private struct Rules {
         chains.append("  chain \(name) {\n" + lines.map { "    \($0)\n" }.joined() + "  }\n")
     }
 
-    /// A client that a target's set still holds goes there; others go anywhere and are held from then on (as kube-proxy's
-    /// nftables mode does it).
+    /// A client that a target's set still holds goes there; others go anywhere and are held from then on (as
+    /// kube-proxy's nftables mode does it).
     private mutating func addSticky(
         _ chain: String, _ transport: String, _ targets: [ServicePort.Target], _ seconds: Int
     ) {
@@ -132,7 +135,9 @@ private struct Rules {
             affinities[set] = seconds
             chains.append(
                 "  set \(set) {\n    type ipv4_addr\n    flags dynamic,timeout\n    timeout \(seconds)s\n  }\n")
-            addChain(end, ["update @\(set) { ip saddr }", "meta l4proto \(transport) dnat to \(target.address):\(target.port)"])
+            addChain(
+                end,
+                ["update @\(set) { ip saddr }", "meta l4proto \(transport) dnat to \(target.address):\(target.port)"])
             known.append("ip saddr @\(set) goto \(end)")
             map.append("\(position) : goto \(end)")
         }
@@ -182,8 +187,8 @@ private struct Rules {
     }
 
     /// The hairpin set makes a pod that reaches itself through a service see the machine as its client, or it would
-    /// answer itself directly. Rejection is a filter's right, so it is not in the nat chains; the machine's own addresses
-    /// in the service range (kubernetes, DNS) are let through to whoever listens there.
+    /// answer itself directly. Rejection is a filter's right, so it is not in the nat chains; the machine's own
+    /// addresses in the service range (kubernetes, DNS) are let through to whoever listens there.
     func text(serviceRange: AddressRange) -> String {
         let hairpin = targets.filter(podRange.contains).sorted().map { "\($0) . \($0)" }
         return """

@@ -9,13 +9,13 @@ import Timing
 
 /// The service proxy of one machine.
 ///
-/// Each change of the picture becomes at most one atomic replacement of one nftables table, and none when the text is the
-/// same. Established connections are not touched. Rules stay when the process ends, so that a restart interrupts nothing;
-/// `remove` takes them away. Needs a started `RoutedNetwork`, and is removed before it.
+/// Each change of the picture becomes at most one atomic replacement of one nftables table, and none when the text is
+/// the same. Established connections are not touched. Rules stay when the process ends, so that a restart interrupts
+/// nothing; `remove` takes them away. Needs a started `RoutedNetwork`, and is removed before it.
 package final class ServiceProxy: Sendable {
     static let backoff = Backoff(initial: .milliseconds(200), limit: .seconds(30))
-    /// How long an address that was just left is still on its own: connections that the old rules let through are accepted
-    /// and, unless they take long, answered by then.
+    /// How long an address that was just left is still on its own: connections that the old rules let through are
+    /// accepted and, unless they take long, answered by then.
     static let settling = Duration.milliseconds(300)
     /// Names of chains and sets that are read at most, of an earlier process' rules.
     static let listingLimitBytes = 16 * 1024 * 1024
@@ -86,12 +86,12 @@ package final class ServiceProxy: Sendable {
     }
 
     /// Returns once an applied ruleset sends no new connection to this address and the last ones that came are settled
-    /// (`settling`), or the task is cancelled. Connections that are there already stay, as with kube-proxy: to end them in
-    /// order is the program's affair when it is told to stop.
+    /// (`settling`), or the task is cancelled. Connections that are there already stay, as with kube-proxy: to end them
+    /// in order is the program's affair when it is told to stop.
     ///
-    /// Asking also ends the address's turn as a last resort: when no endpoint of a service is ready, new connections go to
-    /// endpoints that terminate and still serve, except to those that were asked about. Returns at once when the address
-    /// is no IPv4 address, and when `run` has ended.
+    /// Asking also ends the address's turn as a last resort: when no endpoint of a service is ready, new connections go
+    /// to endpoints that terminate and still serve, except to those that were asked about. Returns at once when the
+    /// address is no IPv4 address, and when `run` has ended.
     package func waitUntilWithdrawn(address text: String) async {
         guard let address = IPv4Address(text) else { return }
         let asked = state.withLock { $0.machine.withdrawalAsked(of: address) }
@@ -130,8 +130,8 @@ package final class ServiceProxy: Sendable {
         changed.raise()
     }
 
-    /// Takes the rules and the route to the service range out of the kernel, also those of an earlier process. Call it when
-    /// `run` has ended.
+    /// Takes the rules and the route to the service range out of the kernel, also those of an earlier process. Call it
+    /// when `run` has ended.
     package func remove() async throws(Problem) { try await Self.remove(serviceCIDR: serviceRange.description) }
 
     /// The same, where no proxy was made.
@@ -173,9 +173,9 @@ package final class ServiceProxy: Sendable {
         }
     }
 
-    /// The route goes with the rules: it gives the machine's own connections to service addresses a way through the output
-    /// hook and a source address even where there is no default route, and keeps them from leaving by one. Its source is the
-    /// gateway address of the pod network, which has to be started first.
+    /// The route goes with the rules: it gives the machine's own connections to service addresses a way through the
+    /// output hook and a source address even where there is no default route, and keeps them from leaving by one. Its
+    /// source is the gateway address of the pod network, which has to be started first.
     private func apply(_ ruleset: Ruleset, _ tools: NetworkTools) async throws(Problem) {
         let before = state.withLock { $0.machine.applied }
         try await replace(before, by: ruleset, tools)
@@ -199,8 +199,8 @@ package final class ServiceProxy: Sendable {
         await endFlows((before?.flows ?? []).subtracting(ruleset.flows), tools)
     }
 
-    /// What leads from the rules in the kernel to these and keeps who is at home where; rules of an earlier process, too,
-    /// are known by their names. Nil where there is nothing to keep.
+    /// What leads from the rules in the kernel to these and keeps who is at home where; rules of an earlier process,
+    /// too, are known by their names. Nil where there is nothing to keep.
     private func change(from before: Ruleset?, to next: Ruleset, _ tools: NetworkTools) async -> String? {
         if let before { return before.change(to: next) }
         guard !next.names.affinities.isEmpty else { return nil }
@@ -220,7 +220,8 @@ package final class ServiceProxy: Sendable {
                 return !state.haveFlowsBeenReported
             }
             if isFirst {
-                logger.warning("UDP clients keep to targets that are gone until they pause: install the package conntrack")
+                logger.warning(
+                    "UDP clients keep to targets that are gone until they pause: install the package conntrack")
             }
             return
         }

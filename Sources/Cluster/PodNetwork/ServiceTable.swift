@@ -53,7 +53,8 @@ struct ServiceTable: Hashable, Sendable {
     /// With a traffic policy of Local only endpoints whose node is `nodeName` count.
     /// `pods` are this node's, for their host ports.
     init(
-        services: [Object], slices: [Object], pods: [Object] = [], withdrawing: Set<IPv4Address> = [], nodeName: String = ""
+        services: [Object], slices: [Object], pods: [Object] = [], withdrawing: Set<IPv4Address> = [],
+        nodeName: String = ""
     ) {
         var slicesByService: [ObjectKey: [Object]] = [:]
         for slice in slices where slice["addressType"]?.string == "IPv4" {
@@ -103,7 +104,9 @@ struct ServiceTable: Hashable, Sendable {
 
     /// None for a headless or external-name service.
     private static func addresses(of service: Object) -> [IPv4Address] {
-        guard service.spec["type"]?.string != "ExternalName", service.spec["clusterIP"]?.string != "None" else { return [] }
+        guard service.spec["type"]?.string != "ExternalName", service.spec["clusterIP"]?.string != "None" else {
+            return []
+        }
         var texts = service.spec["clusterIPs"]?.strings ?? []
         if let only = service.spec["clusterIP"]?.string, !texts.contains(only) { texts.append(only) }
         return texts.compactMap { IPv4Address($0) }

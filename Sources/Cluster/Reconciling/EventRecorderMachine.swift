@@ -18,9 +18,9 @@ struct Notice: Sendable {
     var time: Timestamp
 }
 
-/// Notices in, writes out. A notice that equals an earlier one counts that Event up instead of making another; where one thing has
-/// many different messages for one reason, those beyond `similarLimit` share an Event that shows the newest of them (upstream:
-/// client-go's EventAggregator, in its words).
+/// Notices in, writes out. A notice that equals an earlier one counts that Event up instead of making another; where
+/// one thing has many different messages for one reason, those beyond `similarLimit` share an Event that shows the
+/// newest of them (upstream: client-go's EventAggregator, in its words).
 struct EventRecorderMachine: Sendable {
     enum Action: Sendable {
         case create(Object)
@@ -85,7 +85,11 @@ struct EventRecorderMachine: Sendable {
         var notice = waiting.removeFirst()
         var identity = Identity(about: notice.about, kind: notice.kind, reason: notice.reason, message: nil)
         let isCombined = isOneOfMany(notice, identity)
-        if isCombined { notice.message = Self.combinedPrefix + notice.message } else { identity.message = notice.message }
+        if isCombined {
+            notice.message = Self.combinedPrefix + notice.message
+        } else {
+            identity.message = notice.message
+        }
         serial += 1
         if var event = known[identity] {
             event.count += 1

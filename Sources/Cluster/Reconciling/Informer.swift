@@ -8,8 +8,8 @@ import Timing
 
 /// A cache of the objects of one resource (or a selection of them) with change notices.
 ///
-/// Promises: the cache is the state of some revision, never older than one it showed before within one run of the server;
-/// handlers are called in order, after the cache shows the change, by one task. Needs `run()` to be running.
+/// Promises: the cache is the state of some revision, never older than one it showed before within one run of the
+/// server; handlers are called in order, after the cache shows the change, by one task. Needs `run()` to be running.
 package final class Informer: Sendable {
     /// Objects asked for in one page of a list.
     static let pageLimit = 500
@@ -124,9 +124,11 @@ package final class Informer: Sendable {
         }
         let delay = Self.backoff.delay(afterFailures: failures, random: Double.random(in: 0..<1))
         let level: Logger.Level = problem?.code == 410 ? .debug : .warning
-        logger.log(level: level, "list or watch failed", metadata: [
-            "error": "\(error)", "retryIn": "\(delay)",
-        ])
+        logger.log(
+            level: level, "list or watch failed",
+            metadata: [
+                "error": "\(error)", "retryIn": "\(delay)",
+            ])
         try? await Task.sleep(for: delay)
     }
 }

@@ -2,8 +2,8 @@
 
 import Objects
 
-/// The state of one informer. It starts by listing; a watch that ends goes on from the last revision seen; a watch that is
-/// refused as too old (410) lists again, and that list replaces what was held.
+/// The state of one informer. It starts by listing; a watch that ends goes on from the last revision seen; a watch that
+/// is refused as too old (410) lists again, and that list replaces what was held.
 struct InformerMachine: Sendable {
     enum Step: Sendable, Equatable {
         case list

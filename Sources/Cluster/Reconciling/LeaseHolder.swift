@@ -7,8 +7,8 @@ import Synchronization
 
 /// A candidate for a Lease: takes it when it is free, renews it, and gives it back at the end.
 ///
-/// Promises: at most one candidate with different identities `isHolding` at a time, as far as clocks run equally fast; nobody is
-/// told that it holds after the deadline has passed, whatever its calls are waiting for.
+/// Promises: at most one candidate with different identities `isHolding` at a time, as far as clocks run equally fast;
+/// nobody is told that it holds after the deadline has passed, whatever its calls are waiting for.
 package final class LeaseHolder: Sendable {
     private let client: KubernetesClient
     private let machine: Mutex<LeaseMachine>
@@ -71,7 +71,9 @@ package final class LeaseHolder: Sendable {
         } catch let problem as Problem where problem.code == 409 {
             logger.debug("another was quicker", metadata: ["lease": "\(key)"])
         } catch {
-            if !Task.isCancelled { logger.warning("the lease is out of reach", metadata: ["lease": "\(key)", "error": "\(error)"]) }
+            if !Task.isCancelled {
+                logger.warning("the lease is out of reach", metadata: ["lease": "\(key)", "error": "\(error)"])
+            }
         }
     }
 

@@ -12,7 +12,8 @@ package struct LeaseTiming: Sendable, Hashable {
     /// Between tries.
     package var retry: Duration
 
-    package init(lease: Duration = .seconds(15), renewDeadline: Duration = .seconds(10), retry: Duration = .seconds(2)) {
+    package init(lease: Duration = .seconds(15), renewDeadline: Duration = .seconds(10), retry: Duration = .seconds(2))
+    {
         self.lease = lease
         self.renewDeadline = renewDeadline
         self.retry = retry
@@ -21,8 +22,9 @@ package struct LeaseTiming: Sendable, Hashable {
 
 /// One candidate's view of one Lease.
 ///
-/// Clocks of different machines are never compared: another holder's time runs from the moment at which this candidate saw
-/// the Lease change. `now` is the span since a fixed moment that the shell chose; `time` is only written down for people.
+/// Clocks of different machines are never compared: another holder's time runs from the moment at which this candidate
+/// saw the Lease change. `now` is the span since a fixed moment that the shell chose; `time` is only written down for
+/// people.
 package struct LeaseMachine: Sendable {
     package enum Step: Sendable, Hashable {
         case create(Object)
@@ -48,7 +50,8 @@ package struct LeaseMachine: Sendable {
     /// Whether this candidate may act as the holder: it renewed within the deadline.
     package func isHolding(now: Duration) -> Bool { renewedAt.map { now - $0 < timing.renewDeadline } ?? false }
 
-    /// The Lease as it was just read, nil when there is none. What is answered is to be written, and `written` to follow.
+    /// The Lease as it was just read, nil when there is none. What is answered is to be written, and `written` to
+    /// follow.
     package mutating func read(_ lease: Object?, now: Duration, time: Timestamp) -> Step {
         guard var lease else {
             var fresh = Object(.leases, namespace: key.namespace, name: key.name)

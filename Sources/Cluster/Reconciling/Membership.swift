@@ -5,7 +5,8 @@ import Logging
 import Objects
 import Synchronization
 
-/// Membership of a group of replicas of one program, each of which has a Lease in the same namespace, and one of which leads.
+/// Membership of a group of replicas of one program, each of which has a Lease in the same namespace, and one of which
+/// leads.
 ///
 /// Needs `run()` to be running. At the end the leader's Lease is given back; the member's says that it has left.
 package final class Membership: Sendable {
@@ -21,7 +22,8 @@ package final class Membership: Sendable {
 
     /// `group` names the group; the Leases are `<group>` and `<group>-<identity>`.
     package init(
-        client: KubernetesClient, namespace: String, group: String, identity: String, timing: LeaseTiming = LeaseTiming(),
+        client: KubernetesClient, namespace: String, group: String, identity: String,
+        timing: LeaseTiming = LeaseTiming(),
         grace: Duration, logger: Logger
     ) {
         self.identity = identity
@@ -35,7 +37,8 @@ package final class Membership: Sendable {
         own = LeaseHolder(client: client, machine: mine, logger: logger)
         leader = LeaseHolder(
             client: client,
-            machine: LeaseMachine(key: ObjectKey(namespace: namespace, name: group), identity: identity, timing: timing),
+            machine: LeaseMachine(
+                key: ObjectKey(namespace: namespace, name: group), identity: identity, timing: timing),
             logger: logger)
         leases.onChange { [self] change in
             guard let member = change.latest?.labels[Self.memberLabel] else { return }
@@ -54,8 +57,8 @@ package final class Membership: Sendable {
     /// The replicas that live now, this one among them.
     package var living: Set<String> { machine.withLock { $0.living(now: now) }.union([identity]) }
 
-    /// Whether what a replica left behind may be taken away: it was silent for its Lease and the grace. A replica without a
-    /// Lease is given the grace from the first time that it is asked about. Never true of this one.
+    /// Whether what a replica left behind may be taken away: it was silent for its Lease and the grace. A replica
+    /// without a Lease is given the grace from the first time that it is asked about. Never true of this one.
     package func isForgotten(_ member: String) -> Bool {
         guard member != identity, leases.isSynced else { return false }
         return machine.withLock { machine in

@@ -5,9 +5,9 @@ import Objects
 
 /// The members of a group as one of them sees them.
 ///
-/// A member lives as long as its Lease changes; a Lease's own times are other machines' clocks and are not believed. A member
-/// is forgotten only when its Lease stood still for its own duration and the grace after it, so a reader that starts late
-/// judges late, and never early. `now` is the span since a fixed moment that the shell chose.
+/// A member lives as long as its Lease changes; a Lease's own times are other machines' clocks and are not believed. A
+/// member is forgotten only when its Lease stood still for its own duration and the grace after it, so a reader that
+/// starts late judges late, and never early. `now` is the span since a fixed moment that the shell chose.
 package struct MembershipMachine: Sendable {
     private struct Member: Sendable {
         var spec: JSON

@@ -14,8 +14,8 @@ package enum Outcome: Sendable, Hashable {
 
 /// A queue of keys and the function that makes each of them right.
 ///
-/// Promises: a key is never reconciled twice at the same time; a key enqueued during its own reconcile is reconciled once
-/// more; a reconcile that throws is tried again with growing delay. Needs `run()` to be running.
+/// Promises: a key is never reconciled twice at the same time; a key enqueued during its own reconcile is reconciled
+/// once more; a reconcile that throws is tried again with growing delay. Needs `run()` to be running.
 package final class Reconciler<Key: Hashable & Sendable>: Sendable {
     private let started = ContinuousClock.now
     private let logger: Logger
@@ -106,8 +106,10 @@ package final class Reconciler<Key: Hashable & Sendable>: Sendable {
     private func log(_ error: any Error, _ key: Key, _ delay: Duration) {
         // A conflict only says that the cache was behind; the next try sees the newer object.
         let level: Logger.Level = (error as? Problem)?.reason == .conflict ? .debug : .warning
-        logger.log(level: level, "reconcile failed", metadata: [
-            "key": "\(key)", "error": "\(error)", "retryIn": "\(delay)",
-        ])
+        logger.log(
+            level: level, "reconcile failed",
+            metadata: [
+                "key": "\(key)", "error": "\(error)", "retryIn": "\(delay)",
+            ])
     }
 }

@@ -3,7 +3,8 @@
 import Formats
 import Objects
 
-/// The sub-protocols `v4.channel.k8s.io` and `v5.channel.k8s.io` (upstream `k8s.io/apimachinery/pkg/util/remotecommand`).
+/// The sub-protocols `v4.channel.k8s.io` and `v5.channel.k8s.io` (upstream
+/// `k8s.io/apimachinery/pkg/util/remotecommand`).
 package struct CommandChannels: Sendable {
     package enum Version: String, Sendable, CaseIterable {
         /// As v4, and the client can say that a stream has ended.
@@ -11,7 +12,9 @@ package struct CommandChannels: Sendable {
         case v4 = "v4.channel.k8s.io"
 
         /// The best of what a client offers.
-        package static func chosen(from offers: [String]) -> Version? { allCases.first { offers.contains($0.rawValue) } }
+        package static func chosen(from offers: [String]) -> Version? {
+            allCases.first { offers.contains($0.rawValue) }
+        }
     }
 
     package enum Channel: UInt8, Sendable {

@@ -124,7 +124,8 @@ package struct PulledChannel: RemoteConnection {
 
     /// A fresh connection to a TCP port. `prepare` may put handlers of bytes, such as TLS, into its pipeline.
     package static func connect(
-        host: String, port: Int, timeout: TimeAmount, prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
+        host: String, port: Int, timeout: TimeAmount,
+        prepare: @escaping @Sendable (any Channel) throws -> Void = { _ in }
     ) async throws -> PulledChannel {
         let inbound = Inbound<ByteBuffer>()
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)

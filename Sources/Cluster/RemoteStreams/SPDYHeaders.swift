@@ -53,8 +53,8 @@ enum SPDYHeaders {
     }()
 
     private static let words = """
-        options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow \
-        authorization cache-control connection content-base content-encoding content-language content-length \
+        options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age \
+        allow authorization cache-control connection content-base content-encoding content-language content-length \
         content-location content-md5 content-range content-type date etag expect expires from host if-match \
         if-modified-since if-none-match if-range if-unmodified-since last-modified location max-forwards pragma \
         proxy-authenticate proxy-authorization range referer retry-after server te trailer transfer-encoding upgrade \

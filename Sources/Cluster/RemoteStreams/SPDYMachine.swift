@@ -50,7 +50,8 @@ package struct SPDYMachine: Sendable {
             let head = pending[start..<start + 8].map(Int.init)
             let length = head[5] << 16 | head[6] << 8 | head[7]
             guard length <= Self.frameLimitBytes else {
-                throw Problem(.requestEntityTooLarge, "a SPDY frame of \(length) bytes; the limit is \(Self.frameLimitBytes)")
+                throw Problem(
+                    .requestEntityTooLarge, "a SPDY frame of \(length) bytes; the limit is \(Self.frameLimitBytes)")
             }
             guard pending.count - start - 8 >= length else { break }
             let payload = Array(pending[start + 8..<start + 8 + length])

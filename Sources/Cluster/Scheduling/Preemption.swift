@@ -4,8 +4,8 @@ import Formats
 import Objects
 
 /// After the plugin `defaultpreemption` of `kubernetes/pkg/scheduler`: on each node as few and as unimportant pods as
-/// possible, then the node where that hurts least. Where there is a choice, pods go whose budgets (PodDisruptionBudget) allow it; where
-/// there is none, the more important pod comes first.
+/// possible, then the node where that hurts least. Where there is a choice, pods go whose budgets (PodDisruptionBudget)
+/// allow it; where there is none, the more important pod comes first.
 struct Preemption: Sendable {
     struct Plan: Sendable, Equatable {
         var node: String
@@ -43,7 +43,9 @@ struct Preemption: Sendable {
             let candidates = weaker.map(\.pod).sorted(by: Self.isMoreImportant)
             let guarded = guarded(candidates)
             // Those that a budget guards are let off first, then the most important ones, of equals the oldest.
-            for candidate in candidates.filter({ guarded.contains($0.uid) }) + candidates.filter({ !guarded.contains($0.uid) }) {
+            for candidate in candidates.filter({ guarded.contains($0.uid) })
+                + candidates.filter({ !guarded.contains($0.uid) })
+            {
                 victims.remove(candidate.uid)
                 if !fits(pod, on: node, without: victims) { victims.insert(candidate.uid) }
             }
@@ -83,11 +85,14 @@ struct Preemption: Sendable {
     }
 
     private static func isMoreImportant(_ left: Object, _ right: Object) -> Bool {
-        let (leftStart, rightStart) = (left.status["startTime"]?.string ?? "~", right.status["startTime"]?.string ?? "~")
+        let (leftStart, rightStart) = (
+            left.status["startTime"]?.string ?? "~", right.status["startTime"]?.string ?? "~"
+        )
         return (-priority(left), leftStart, left.name) < (-priority(right), rightStart, right.name)
     }
 
-    /// The budgets that would be broken, the highest priority that would leave, then the sum, then the number, then the name.
+    /// The budgets that would be broken, the highest priority that would leave, then the sum, then the number, then the
+    /// name.
     private static func cost(_ plan: Plan, _ broken: Int) -> (Int, Int, Int, Int, String) {
         let priorities = plan.victims.map(priority)
         return (broken, priorities.max() ?? Int.min, priorities.reduce(0, +), priorities.count, plan.node)

@@ -132,7 +132,8 @@ package struct Scheduler: Sendable {
         }
     }
 
-    /// The node that a pod waits for after others had to leave it: less important ones may not take its place meanwhile.
+    /// The node that a pod waits for after others had to leave it: less important ones may not take its place
+    /// meanwhile.
     private static func reservation(of other: Object, against pod: Object) -> String? {
         guard other.uid != pod.uid, isPending(other), Preemption.priority(other) >= Preemption.priority(pod),
             let node = other.status["nominatedNodeName"]?.string, !node.isEmpty
@@ -165,7 +166,8 @@ package struct Scheduler: Sendable {
     private func choose(_ node: String, for claim: ObjectKey) async throws {
         guard let known = claims.get(claim), known.annotations[VolumeView.selectedNode] != node else { return }
         try await client.patch(
-            .persistentVolumeClaims, claim, .merge, [
+            .persistentVolumeClaims, claim, .merge,
+            [
                 "metadata": [
                     "uid": .string(known.uid), "annotations": [VolumeView.selectedNode: .string(node)],
                 ]

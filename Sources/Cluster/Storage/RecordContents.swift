@@ -43,7 +43,8 @@ struct RecordContents: Sendable {
         let row = try database.statement("SELECT revision, floor, row_count, row_sum, checksum FROM state")
         defer { row.finish() }
         guard try row.step() else { throw Problem.damaged(path, "it does not say its revision") }
-        let tally = Tally(revision: row.unsigned(0), floor: row.unsigned(1), rows: row.unsigned(2), sum: row.unsigned(3))
+        let tally = Tally(
+            revision: row.unsigned(0), floor: row.unsigned(1), rows: row.unsigned(2), sum: row.unsigned(3))
         guard tally.checksum == row.unsigned(4) else { throw Problem.damaged(path, "its state has been altered") }
         return tally
     }

@@ -24,7 +24,8 @@ package enum Terminal {
     private static func write(_ text: String, to descriptor: Int32) {
         var bytes = ArraySlice(text.utf8)
         while !bytes.isEmpty {
-            let written = bytes.withContiguousStorageIfAvailable { Glibc.write(descriptor, $0.baseAddress, $0.count) } ?? -1
+            let written =
+                bytes.withContiguousStorageIfAvailable { Glibc.write(descriptor, $0.baseAddress, $0.count) } ?? -1
             if written <= 0 { return }  // Nobody reads any more.
             bytes = bytes.dropFirst(written)
         }

@@ -12,9 +12,12 @@ package struct CivilZone: Sendable, Hashable {
 
     /// Names of the database without a region: of countries, and of rules that are older than regions.
     private static let plainNames: Set<String> = [
-        "CET", "CST6CDT", "Cuba", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GB-Eire", "GMT+0", "GMT-0", "GMT0", "Greenwich",
-        "HST", "Hongkong", "Iceland", "Iran", "Israel", "Jamaica", "Japan", "Kwajalein", "Libya", "MET", "MST", "MST7MDT", "NZ",
-        "NZ-CHAT", "Navajo", "PRC", "PST8PDT", "Poland", "Portugal", "ROC", "ROK", "Singapore", "Turkey", "UCT", "Universal", "W-SU",
+        "CET", "CST6CDT", "Cuba", "EET", "EST", "EST5EDT", "Egypt", "Eire", "GB", "GB-Eire", "GMT+0", "GMT-0", "GMT0",
+        "Greenwich",
+        "HST", "Hongkong", "Iceland", "Iran", "Israel", "Jamaica", "Japan", "Kwajalein", "Libya", "MET", "MST",
+        "MST7MDT", "NZ",
+        "NZ-CHAT", "Navajo", "PRC", "PST8PDT", "Poland", "Portugal", "ROC", "ROK", "Singapore", "Turkey", "UCT",
+        "Universal", "W-SU",
         "WET", "Zulu",
     ]
 
@@ -24,7 +27,9 @@ package struct CivilZone: Sendable, Hashable {
             self = .utc
             return
         }
-        guard name.contains("/") || Self.plainNames.contains(name), let zone = TimeZone(identifier: name) else { return nil }
+        guard name.contains("/") || Self.plainNames.contains(name), let zone = TimeZone(identifier: name) else {
+            return nil
+        }
         self.zone = zone
     }
 

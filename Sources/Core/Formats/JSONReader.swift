@@ -1,5 +1,5 @@
-// Unsafe: one buffer pointer per read, not stored beyond the closure that lends it, each index checked against its count.
-// Reads JSON (RFC 8259) from bytes into a tree, in one pass and with limits.
+// Unsafe: one buffer pointer per read, not stored beyond the closure that lends it, each index checked against its
+// count. Reads JSON (RFC 8259) from bytes into a tree, in one pass and with limits.
 
 /// How much a JSON text may ask of its reader.
 package struct JSONLimits: Sendable {

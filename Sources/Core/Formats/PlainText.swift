@@ -22,8 +22,8 @@ enum PlainText {
         byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
     }
 
-    /// Whether one of a word's bytes is special. A byte is smaller than `n` when subtracting `n` borrows into its highest
-    /// bit and that was not set before.
+    /// Whether one of a word's bytes is special. A byte is smaller than `n` when subtracting `n` borrows into its
+    /// highest bit and that was not set before.
     private static func hasSpecial(_ word: UInt64) -> Bool {
         let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
         let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))

@@ -29,8 +29,8 @@ package final class ChangeFeed<Name: Hashable & Sendable>: Sendable {
         self.window = window
     }
 
-    /// Waits for changes and takes them all, not sooner than the feed's window after the last ones. Nil when the task is
-    /// cancelled.
+    /// Waits for changes and takes them all, not sooner than the feed's window after the last ones. Nil when the task
+    /// is cancelled.
     package func next() async -> Changes<Name>? {
         while !Task.isCancelled {
             await sleep()

@@ -4,8 +4,8 @@ import Synchronization
 
 /// Tasks that wait, each for a condition in the owner's words. The owner calls `wake` after its state has changed.
 ///
-/// Conditions are asked of the owner's state, which has a lock of its own: it is taken within the room's, so never call the
-/// room from within that lock.
+/// Conditions are asked of the owner's state, which has a lock of its own: it is taken within the room's, so never call
+/// the room from within that lock.
 package final class WaitingRoom<Condition: Sendable>: Sendable {
     private struct Waiting {
         var condition: Condition

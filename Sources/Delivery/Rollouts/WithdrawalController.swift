@@ -29,8 +29,8 @@ package final class WithdrawalController: Sendable {
     private let membership: Membership?
     private let started = ContinuousClock.now
 
-    /// With a `membership`, each replica says of each leaving pod when its own consumers have acknowledged, and the leader
-    /// writes the condition when all that live have said so.
+    /// With a `membership`, each replica says of each leaving pod when its own consumers have acknowledged, and the
+    /// leader writes the condition when all that live have said so.
     package init(
         client: KubernetesClient, catalogue: ServiceCatalogue, membership: Membership? = nil,
         clock: Reconciling.WallClock = .system, logger: Logger
@@ -110,7 +110,8 @@ package final class WithdrawalController: Sendable {
         }
     }
 
-    /// Says that this replica's consumers have acknowledged. Returns whether this one leads and all others have said so too.
+    /// Says that this replica's consumers have acknowledged. Returns whether this one leads and all others have said so
+    /// too.
     private func acknowledged(_ pod: Object, for membership: Membership) async throws -> Bool {
         let mark = WithdrawalMachine.replicaAnnotation(membership.identity)
         if pod.annotations[mark] != pod.uid {

@@ -22,8 +22,12 @@ extension CatalogueMachine {
         let key = ServiceName.mapping(of: interface, in: namespace)
         let current = interfaces.mappings[key]
         try check(current, condition)
-        if current == nil, interfaces.mappings.count >= limits.mappings { throw .tooManyMappings(limit: limits.mappings) }
-        guard text.utf8.count <= CatalogueLimits.mappingBytes else { throw .mappingTooLong(CatalogueLimits.mappingBytes) }
+        if current == nil, interfaces.mappings.count >= limits.mappings {
+            throw .tooManyMappings(limit: limits.mappings)
+        }
+        guard text.utf8.count <= CatalogueLimits.mappingBytes else {
+            throw .mappingTooLong(CatalogueLimits.mappingBytes)
+        }
         let mapping = InterfaceMapping(
             interface: interface, text: text, version: current.map { $0.version &+ 1 } ?? 0)
         tableChanged(interfaces.set(mapping, for: key), in: namespace)
@@ -49,7 +53,9 @@ extension CatalogueMachine {
     package mutating func adopted(_ row: InterfaceMapping, in namespace: String) throws(CatalogueProblem) {
         let key = ServiceName.mapping(of: row.interface, in: namespace)
         let current = interfaces.mappings[key]
-        if current == nil, interfaces.mappings.count >= limits.mappings { throw .tooManyMappings(limit: limits.mappings) }
+        if current == nil, interfaces.mappings.count >= limits.mappings {
+            throw .tooManyMappings(limit: limits.mappings)
+        }
         let missing = current.map { Set(row.applications).subtracting($0.applications).sorted() } ?? []
         guard current == nil || !missing.isEmpty else { return }
         let text = current.map { ([$0.text] + missing).joined(separator: ",") } ?? row.text

@@ -60,7 +60,8 @@ extension CatalogueMachine {
                 implied.append(record)
                 continue
             }
-            // The same instance declared twice is one: a connection's word counts more than a lease, the later one more.
+            // The same instance declared twice is one: a connection's word counts more than a lease, the later one
+            // more.
             var place = record.key
             place.holder = ""
             if let other = latest[place], other.rank > record.rank { continue }

@@ -71,7 +71,8 @@ extension CatalogueMachine {
     /// Who may still send calls to this address.
     package mutating func outstanding(address: String) -> [Outstanding] {
         refreshAll()
-        let services = withdrawn.contains(address) ? [] : Set(table.numbers(at: address).compactMap { table[$0]?.service })
+        let services =
+            withdrawn.contains(address) ? [] : Set(table.numbers(at: address).compactMap { table[$0]?.service })
         return subscriptions.outstanding(address: address, shownIn: services)
             + registryPollers.outstanding(address: address)
     }

@@ -14,8 +14,8 @@ package enum CatalogueAction: Hashable, Sendable {
 
 /// The pure part of `ServiceCatalogue`. Inputs are past-tense methods; what follows from them is taken by `drain()`.
 ///
-/// A change marks its service stale, and a snapshot is made when somebody asks for it: many changes between two readings
-/// cost one. No event's work grows with the catalogue, only with what it touches.
+/// A change marks its service stale, and a snapshot is made when somebody asks for it: many changes between two
+/// readings cost one. No event's work grows with the catalogue, only with what it touches.
 package struct CatalogueMachine: Sendable {
     struct Entry: Sendable {
         var snapshot: ServiceSnapshot

@@ -60,7 +60,8 @@ struct Record: Sendable {
     }
 
     var key: RecordKey { RecordKey(instance, cause: cause) }
-    /// A connection's word counts more than a lease, the later one more; another replica's only where there is no other.
+    /// A connection's word counts more than a lease, the later one more; another replica's only where there is no
+    /// other.
     var rank: (Int, UInt64) {
         (instance.lifetime.isElsewhere ? -1 : instance.lifetime.holder.isEmpty ? 0 : 1, order)
     }

@@ -2,8 +2,8 @@
 
 /// What such consumers may still hold.
 ///
-/// One that has not read since an address was withdrawn may use it, if its namespace had it. So there is nothing to keep
-/// by service: a moment for each consumer, and a moment for each address that leaves.
+/// One that has not read since an address was withdrawn may use it, if its namespace had it. So there is nothing to
+/// keep by service: a moment for each consumer, and a moment for each address that leaves.
 struct RegistryPollers: Sendable {
     private struct Poller: Sendable {
         var visits: Visits

@@ -38,8 +38,8 @@ package final class ServiceCatalogue: Sendable {
     /// A sweep that comes later than this was kept from running, and so were those that hear beats.
     package static let stallAllowance: Duration = .seconds(3)
 
-    /// Ends leases in time, until cancelled. After a pause of the whole program (a suspended machine, a stopped process)
-    /// writers get the time of the pause on top, as nobody could hear their beats.
+    /// Ends leases in time, until cancelled. After a pause of the whole program (a suspended machine, a stopped
+    /// process) writers get the time of the pause on top, as nobody could hear their beats.
     package func run() async throws {
         var last = clock.now
         while !Task.isCancelled {
@@ -162,7 +162,8 @@ package final class ServiceCatalogue: Sendable {
     ///
     /// Not for an address that several share (a pod on the host's network).
     ///
-    /// - Returns: Who may use the address at this moment, and so has to acknowledge; empty when it was withdrawn before.
+    /// - Returns: Who may use the address at this moment, and so has to acknowledge; empty when it was withdrawn
+    ///   before.
     @discardableResult
     package func withdraw(address: String) -> [Outstanding] {
         perform { machine in

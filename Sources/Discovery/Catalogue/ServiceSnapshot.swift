@@ -44,9 +44,9 @@ package struct ServiceSnapshot: Sendable, Equatable {
 
     /// Brings the records of different origins for one address and port together.
     ///
-    /// A pod that also registers itself is one instance, and so is a program that registers in two registries. The words of
-    /// one are kept: its own registration's rather than what is implied, and Kubernetes' last. Healthy and enabled is only
-    /// what every origin holds for so.
+    /// A pod that also registers itself is one instance, and so is a program that registers in two registries. The
+    /// words of one are kept: its own registration's rather than what is implied, and Kubernetes' last. Healthy and
+    /// enabled is only what every origin holds for so.
     private static func merged(_ records: [Instance]) -> [Instance] {
         guard let first = records.first, records.contains(where: { $0.origin != first.origin }) else { return records }
         var result: [Instance] = []
@@ -63,7 +63,8 @@ package struct ServiceSnapshot: Sendable, Equatable {
 
     private static func mergedAtOneAddress(_ records: ArraySlice<Instance>) -> [Instance] {
         var result: [Instance] = []
-        let ordered = precedence.flatMap { origin in records.filter { $0.origin == origin && !$0.isImplied } }
+        let ordered =
+            precedence.flatMap { origin in records.filter { $0.origin == origin && !$0.isImplied } }
             + precedence.flatMap { origin in records.filter { $0.origin == origin && $0.isImplied } }
         for record in ordered {
             // Clusters of one origin stay apart; another origin's word about a place that is taken only adds to it.

@@ -2,10 +2,10 @@
 
 /// The visits of one consumer that polls.
 ///
-/// One that is taken for gone too early may still call an address whose pod then stops, and loses a call. One that is taken
-/// for gone too late makes a leaving pod wait, and never for longer than its grace period. So all doubt is in favour of its
-/// coming back: of its last pauses the longest counts, and until there are enough of them a usual one is assumed beside them,
-/// since a client that asks twice in a row has not become a faster one.
+/// One that is taken for gone too early may still call an address whose pod then stops, and loses a call. One that is
+/// taken for gone too late makes a leaving pod wait, and never for longer than its grace period. So all doubt is in
+/// favour of its coming back: of its last pauses the longest counts, and until there are enough of them a usual one is
+/// assumed beside them, since a client that asks twice in a row has not become a faster one.
 struct Visits: Sendable {
     /// Pauses that are remembered, and as many as make a habit.
     static let remembered = 3

@@ -200,8 +200,8 @@ package final class ClusterConfigurations: ConfigStore {
         }
     }
 
-    /// Writes, and once more when the namespace was missing and could be made. Nacos takes configuration in a namespace that
-    /// nobody made (alibaba/nacos#12889).
+    /// Writes, and once more when the namespace was missing and could be made. Nacos takes configuration in a namespace
+    /// that nobody made (alibaba/nacos#12889).
     private func writeMakingNamespace(_ object: Object, isNew: Bool) async throws(ConfigProblem) -> Written {
         do throws(ConfigProblem) {
             return try await write(object, isNew: isNew)

@@ -4,14 +4,14 @@ import Client
 import Logging
 import Objects
 
-/// A registry's namespace is made when something is written in it, as registries know no namespaces that do not exist. It stays
-/// when what was in it goes, as others may have put things there.
+/// A registry's namespace is made when something is written in it, as registries know no namespaces that do not exist.
+/// It stays when what was in it goes, as others may have put things there.
 package enum NamespaceMaking {
     /// `app.kubernetes.io/managed-by` of namespaces that were made here.
     package static let manager = "registry-sync.mangrove.dev"
 
-    /// Whether clients of registries may write in a namespace: those of the cluster itself are not for everybody who can reach
-    /// a registry.
+    /// Whether clients of registries may write in a namespace: those of the cluster itself are not for everybody who
+    /// can reach a registry.
     package static func isOpen(_ name: String) -> Bool { !name.hasPrefix("kube-") }
 
     /// Whether Kubernetes can have a namespace of this name.

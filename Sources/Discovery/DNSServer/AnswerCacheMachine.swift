@@ -4,7 +4,9 @@
 struct QuestionKey: Hashable, Sendable {
     let bytes: [UInt8]
 
-    init(_ query: Query) { self.init(query.question, wantsSecurity: query.extension?.wantsSecurity ?? false, query.isCheckingDisabled) }
+    init(_ query: Query) {
+        self.init(query.question, wantsSecurity: query.extension?.wantsSecurity ?? false, query.isCheckingDisabled)
+    }
 
     init(_ question: Question, wantsSecurity: Bool = false) {
         let numbers = [question.type.rawValue, question.classNumber].flatMap { [UInt8($0 >> 8), UInt8($0 & 255)] }
@@ -32,8 +34,8 @@ struct QuestionKey: Hashable, Sendable {
     var isCheckingDisabled: Bool { (bytes.last ?? 0) & 1 != 0 }
 }
 
-/// A cache with limits (RFC 2308 for denials, RFC 8767 for stale answers). What was not asked for lately goes first, by a hand
-/// that goes round and passes what was used since it last came by.
+/// A cache with limits (RFC 2308 for denials, RFC 8767 for stale answers). What was not asked for lately goes first, by
+/// a hand that goes round and passes what was used since it last came by.
 ///
 /// Time is the milliseconds since a fixed moment that the shell chose, never going back.
 struct AnswerCacheMachine: Sendable {
@@ -97,7 +99,8 @@ struct AnswerCacheMachine: Sendable {
         entries[place]?.isUsed = true
         if age < life {
             counts.hits[entry.answer.kind, default: 0] += 1
-            let isEnding = !entry.isFetched && age * 10 >= life * 9 && entry.answer.kind == .records
+            let isEnding =
+                !entry.isFetched && age * 10 >= life * 9 && entry.answer.kind == .records
                 && entry.answer.lifeSeconds >= Self.prefetchLeastSeconds
             if isEnding {
                 entries[place]?.isFetched = true
@@ -119,7 +122,9 @@ struct AnswerCacheMachine: Sendable {
     mutating func answered(_ key: QuestionKey, _ answer: StoredAnswer, now: Int64) {
         if let place = places[key] { remove(place) }
         guard answer.lifeSeconds > 0, answer.sizeBytes + key.bytes.count <= byteLimit else { return }
-        while places.count >= entryLimit || sizeBytes + answer.sizeBytes + key.bytes.count > byteLimit { evictOne(now: now) }
+        while places.count >= entryLimit || sizeBytes + answer.sizeBytes + key.bytes.count > byteLimit {
+            evictOne(now: now)
+        }
         let entry = Entry(key: key, answer: answer, storedAt: now)
         if let place = free.popLast() {
             entries[place] = entry

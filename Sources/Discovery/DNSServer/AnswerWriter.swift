@@ -1,9 +1,10 @@
-// Writes an answer straight into the buffer that is sent: header, the question as it came, and records that are bytes already.
+// Writes an answer straight into the buffer that is sent: header, the question as it came, and records that are bytes
+// already.
 
 import NIO
 
-/// Writes one answer within a size. The question is repeated byte for byte, so that a client that mixes the case of letters
-/// finds its own.
+/// Writes one answer within a size. The question is repeated byte for byte, so that a client that mixes the case of
+/// letters finds its own.
 struct AnswerWriter {
     enum Section: Int {
         case answers, authorities, additionals

@@ -1,4 +1,5 @@
-// The DNS server of the cluster: watches Services and EndpointSlices, answers for the cluster domain, forwards the rest.
+// The DNS server of the cluster: watches Services and EndpointSlices, answers for the cluster domain, forwards the
+// rest.
 
 import Client
 import Formats
@@ -68,8 +69,8 @@ package final class ClusterDNS: Sendable {
         answerer.withLock { $0 }?.writeMetrics(to: &text)
     }
 
-    /// Serves until cancelled. Throws a Problem when an endpoint cannot be had. Names of the cluster get SERVFAIL until the
-    /// first full picture is in; then `onServing` is called once, with the endpoints as they were bound.
+    /// Serves until cancelled. Throws a Problem when an endpoint cannot be had. Names of the cluster get SERVFAIL until
+    /// the first full picture is in; then `onServing` is called once, with the endpoints as they were bound.
     package func run(onServing: @escaping @Sendable ([DNSEndpoint]) -> Void = { _ in }) async throws {
         let named = await upstreamNames()
         let upstreams = addresses(named)
@@ -123,8 +124,8 @@ package final class ClusterDNS: Sendable {
         throw CancellationError()
     }
 
-    /// Forwards to the servers that the machine names now. A file that names none is one that is being written, or was taken away:
-    /// the ones known are better than none.
+    /// Forwards to the servers that the machine names now. A file that names none is one that is being written, or was
+    /// taken away: the ones known are better than none.
     private func followUpstreams(from first: [String], _ answerer: QueryAnswerer) async throws {
         var known = first
         while true {

@@ -17,7 +17,8 @@ package struct DNSEndpoint: Hashable, Sendable, CustomStringConvertible {
     package var description: String { address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)" }
 }
 
-/// The sockets of one endpoint: one for TCP, and for UDP one per event loop, among which the kernel divides the clients.
+/// The sockets of one endpoint: one for TCP, and for UDP one per event loop, among which the kernel divides the
+/// clients.
 struct DNSListener: Sendable {
     /// TCP connections at once of one endpoint, and of one client; one more is closed at once.
     static let connectionLimit = 256
@@ -96,7 +97,8 @@ struct DNSListener: Sendable {
             .channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBufferBytes))
             .channelOption(.datagramVectorReadMessageCount, value: batchLimit)
             .channelOption(
-                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: batchLimit * queryLimitBytes))
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: batchLimit * queryLimitBytes)
+            )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let desk = answerer.makeDesk(.datagram, on: channel.eventLoop)

@@ -51,7 +51,8 @@ extension QueryAnswerer {
         let counts = counters.withLock { $0 }
         text.family("mangrove_dns_answers_total", "counter", "Queries answered, by carrier, type and code.")
         for row in counts.rows { text.sample("mangrove_dns_answers_total", row.labels, String(row.count)) }
-        text.family("mangrove_dns_dropped_total", "counter", "Packets that were no query, and answers that found no room.")
+        text.family(
+            "mangrove_dns_dropped_total", "counter", "Packets that were no query, and answers that found no room.")
         text.sample("mangrove_dns_dropped_total", [], String(counts.dropped))
         text.family("mangrove_dns_names", "gauge", "Names of the cluster that exist.")
         text.sample("mangrove_dns_names", [], String(responder.zone?.nameCount ?? 0))
@@ -91,9 +92,11 @@ extension QueryAnswerer {
         }
         text.family("mangrove_dns_upstream_seconds_total", "counter", "Seconds that these answers took together.")
         for (name, index) in servers {
-            text.sample("mangrove_dns_upstream_seconds_total", [("to", name)], MetricsText.number(health[index].seconds))
+            text.sample(
+                "mangrove_dns_upstream_seconds_total", [("to", name)], MetricsText.number(health[index].seconds))
         }
-        text.family("mangrove_dns_upstream_faults_total", "counter", "Questions that an upstream server did not answer.")
+        text.family(
+            "mangrove_dns_upstream_faults_total", "counter", "Questions that an upstream server did not answer.")
         for (name, index) in servers {
             text.sample("mangrove_dns_upstream_faults_total", [("to", name)], String(health[index].faults))
         }

@@ -1,6 +1,7 @@
 // Domain names as the protocol has them: labels of bytes, compared without regard to ASCII case.
 
-/// A domain name as it stands in a message without compression: labels, each behind its length, and a zero. Always absolute.
+/// A domain name as it stands in a message without compression: labels, each behind its length, and a zero. Always
+/// absolute.
 package struct DomainName: Sendable, CustomStringConvertible {
     /// Limits of RFC 1035, section 2.3.4; the second counts length bytes and the root.
     static let labelLimitBytes = 63

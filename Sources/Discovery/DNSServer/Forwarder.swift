@@ -12,8 +12,8 @@ struct GivenAnswer: Sendable {
 
 /// Asks upstream servers for what is not in the cache.
 ///
-/// However many ask the same at once, upstream is asked once. The answer of the last server that could not answer is passed
-/// on as it is; where none came at all, it is SERVFAIL.
+/// However many ask the same at once, upstream is asked once. The answer of the last server that could not answer is
+/// passed on as it is; where none came at all, it is SERVFAIL.
 final class Forwarder: Sendable {
     /// Different questions under way; one more is refused.
     static let questionLimit = 512
@@ -99,7 +99,8 @@ final class Forwarder: Sendable {
         _ state: inout State
     ) -> Reply {
         let isUnderWay = state.waiting[key] != nil
-        guard isUnderWay ? (state.waiting[key]?.count ?? 0) < Self.waiterLimit : state.waiting.count < Self.questionLimit
+        guard
+            isUnderWay ? (state.waiting[key]?.count ?? 0) < Self.waiterLimit : state.waiting.count < Self.questionLimit
         else {
             state.overflows += 1
             return stale.map { .now(GivenAnswer(answer: $0, isStale: true)) } ?? .refused
@@ -178,7 +179,8 @@ final class Forwarder: Sendable {
             // It is alive, but of no use for this question: REFUSED, SERVFAIL and the like.
             self.note(turn) { $0.answered(index, afterSeconds: seconds) }
             let others = rest.filter { $0 != index }
-            return others.isEmpty ? loop.makeSucceededFuture(message) : self.attempt(key, turn.then(others[...]), on: loop)
+            return others.isEmpty
+                ? loop.makeSucceededFuture(message) : self.attempt(key, turn.then(others[...]), on: loop)
         }.flatMapError { error in
             self.note(turn) { $0.failed(index, now: Self.now) }
             return self.attempt(key, turn.then(rest), on: loop)

@@ -7,8 +7,8 @@ enum MessageFault: Error, Hashable {
     case badRecord
 }
 
-/// Reads one message. Every step moves forward or throws; a compression pointer may only point before the name it is in, so
-/// reading ends.
+/// Reads one message. Every step moves forward or throws; a compression pointer may only point before the name it is
+/// in, so reading ends.
 struct MessageReader {
     private let bytes: [UInt8]
     private var position = 0
@@ -46,9 +46,10 @@ struct MessageReader {
         return message
     }
 
-    /// Nil for an OPT record, which goes into the message; a second one is an error (RFC 6891, section 6.1.1). Also nil for
-    /// a record of another class than IN.
-    private mutating func record(_ message: inout Message, _ code: inout UInt16) throws(MessageFault) -> ResourceRecord? {
+    /// Nil for an OPT record, which goes into the message; a second one is an error (RFC 6891, section 6.1.1). Also nil
+    /// for a record of another class than IN.
+    private mutating func record(_ message: inout Message, _ code: inout UInt16) throws(MessageFault) -> ResourceRecord?
+    {
         let name = try name()
         let type = RecordType(rawValue: try number16())
         let classNumber = try number16()
@@ -74,7 +75,8 @@ struct MessageReader {
     private mutating func data(of type: RecordType, end: Int) throws(MessageFault) -> RecordData {
         switch type {
         case .a, .aaaa:
-            guard end - position == (type == .a ? 4 : 16), let address = IPAddress(bytes: try take(end - position)) else {
+            guard end - position == (type == .a ? 4 : 16), let address = IPAddress(bytes: try take(end - position))
+            else {
                 throw .badRecord
             }
             return .address(address)
@@ -174,8 +176,10 @@ struct NamesInData: Sendable {
     static let of: [UInt16: NamesInData] = [
         3: NamesInData(), 4: NamesInData(), 7: NamesInData(), 8: NamesInData(), 9: NamesInData(),  // MD, MF, MB, MG, MR
         14: NamesInData(names: 2), 15: NamesInData(bytesBefore: 2), 17: NamesInData(names: 2),  // MINFO, MX, RP
-        18: NamesInData(bytesBefore: 2), 21: NamesInData(bytesBefore: 2), 24: NamesInData(bytesBefore: 18),  // AFSDB, RT, SIG
+        // AFSDB, RT, SIG
+        18: NamesInData(bytesBefore: 2), 21: NamesInData(bytesBefore: 2), 24: NamesInData(bytesBefore: 18),
         26: NamesInData(bytesBefore: 2, names: 2), 30: NamesInData(),  // PX, NXT
-        35: NamesInData(bytesBefore: 4, textsBefore: 3), 36: NamesInData(bytesBefore: 2), 39: NamesInData(),  // NAPTR, KX, DNAME
+        // NAPTR, KX, DNAME
+        35: NamesInData(bytesBefore: 4, textsBefore: 3), 36: NamesInData(bytesBefore: 2), 39: NamesInData(),
     ]
 }

@@ -2,8 +2,8 @@
 
 /// Writes one message, and notes where its records are.
 struct MessageWriter {
-    /// What a client without EDNS0 takes over UDP, what any takes over TCP, and what we promise and give at most over UDP: more
-    /// would be split on the way (DNS flag day 2020).
+    /// What a client without EDNS0 takes over UDP, what any takes over TCP, and what we promise and give at most over
+    /// UDP: more would be split on the way (DNS flag day 2020).
     static let plainLimitBytes = 512
     static let streamLimitBytes = 65_535
     static let datagramLimitBytes = 1232
@@ -54,7 +54,9 @@ struct MessageWriter {
             append(`extension`, code: message.code)
             counts[3] += 1
         }
-        let header = [message.id, Self.flags(of: message, isTruncated: isTruncated)] + counts.map(UInt16.init(truncatingIfNeeded:))
+        let header =
+            [message.id, Self.flags(of: message, isTruncated: isTruncated)]
+            + counts.map(UInt16.init(truncatingIfNeeded:))
         for (index, number) in header.enumerated() {
             bytes[index * 2] = UInt8(number >> 8)
             bytes[index * 2 + 1] = UInt8(number & 0xff)

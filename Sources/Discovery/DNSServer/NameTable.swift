@@ -1,4 +1,5 @@
-// All names of a zone with their records as bytes: many small tables, so that a change copies little and readers keep the old.
+// All names of a zone with their records as bytes: many small tables, so that a change copies little and readers keep
+// the old.
 
 /// The records of one type at a name, as bytes after the owner.
 struct RecordSet: Sendable {

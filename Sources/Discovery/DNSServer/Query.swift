@@ -23,7 +23,8 @@ struct Query: Sendable {
     /// What arrived bytes are.
     enum Arrival: Sendable {
         case query(Query)
-        /// A query that only gets a code. `questionEnd` is where its question ends, or the header, where there is none to repeat.
+        /// A query that only gets a code. `questionEnd` is where its question ends, or the header, where there is none
+        /// to repeat.
         case refused(ResponseCode, questionEnd: Int, Extension?)
         /// An answer, or too short for a header: nobody is told.
         case nothing
@@ -36,7 +37,8 @@ struct Query: Sendable {
         let counts = (4..<12).reduce(into: [0, 0, 0, 0]) { counts, index in
             counts[index / 2 - 2] = counts[index / 2 - 2] << 8 | Int(bytes[index])
         }
-        guard counts[0] == 1, let end = endOfName(bytes, headerBytes, allowsPointer: false), end + 4 <= bytes.count else {
+        guard counts[0] == 1, let end = endOfName(bytes, headerBytes, allowsPointer: false), end + 4 <= bytes.count
+        else {
             return .refused(.formatError, questionEnd: headerBytes, nil)
         }
         var found: Extension?
@@ -62,7 +64,9 @@ struct Query: Sendable {
                 classNumber: number16(bytes, end + 2), extension: found))
     }
 
-    private static func number16(_ bytes: [UInt8], _ at: Int) -> UInt16 { UInt16(bytes[at]) << 8 | UInt16(bytes[at + 1]) }
+    private static func number16(_ bytes: [UInt8], _ at: Int) -> UInt16 {
+        UInt16(bytes[at]) << 8 | UInt16(bytes[at + 1])
+    }
 
     /// The index after a name, or nil where there is none.
     private static func endOfName(_ bytes: [UInt8], _ start: Int, allowsPointer: Bool) -> Int? {
@@ -87,7 +91,8 @@ struct Query: Sendable {
     private static func `extension`(_ bytes: [UInt8], _ at: Int) -> Extension? {
         guard bytes[at] == 0, number16(bytes, at + 1) == extensionType else { return nil }
         return Extension(
-            payloadLimitBytes: number16(bytes, at + 3), version: bytes[at + 6], wantsSecurity: bytes[at + 7] & 0x80 != 0)
+            payloadLimitBytes: number16(bytes, at + 3), version: bytes[at + 6], wantsSecurity: bytes[at + 7] & 0x80 != 0
+        )
     }
 
     /// Whether options fill the data exactly; which they are does not matter.

@@ -131,12 +131,13 @@ final class AnswerDesk {
             return .now(buffer)
         case .later(let future):
             let desk = NIOLoopBound(self, eventLoop: loop)
-            return .later(future.map { given in
-                let written = desk.value.written(given, to: query, chain)
-                desk.value.counts.answered(desk.value.carrier, query.type, written.code)
-                desk.value.flushCounts()
-                return written.buffer
-            })
+            return .later(
+                future.map { given in
+                    let written = desk.value.written(given, to: query, chain)
+                    desk.value.counts.answered(desk.value.carrier, query.type, written.code)
+                    desk.value.flushCounts()
+                    return written.buffer
+                })
         }
     }
 
@@ -145,7 +146,8 @@ final class AnswerDesk {
     ) -> (buffer: ByteBuffer, code: ResponseCode) {
         var given = given
         if let chain {
-            var message = given.answer.message(ageSeconds: given.ageSeconds, isStale: given.isStale)
+            var message =
+                given.answer.message(ageSeconds: given.ageSeconds, isStale: given.isStale)
                 ?? Message(id: 0, code: .serverFailure)
             message.questions = [Question(name: query.domainName, type: query.type, classNumber: query.classNumber)]
             message.answers = chain.records + message.answers

@@ -16,7 +16,9 @@ final class ConnectionCount: Sendable {
     func enter(_ source: IPAddress?) -> Bool {
         state.withLock { state in
             let ofSource = source.flatMap { state.bySource[$0] } ?? 0
-            guard state.all < DNSListener.connectionLimit, ofSource < DNSListener.connectionLimitPerSource else { return false }
+            guard state.all < DNSListener.connectionLimit, ofSource < DNSListener.connectionLimitPerSource else {
+                return false
+            }
             state.all += 1
             if let source { state.bySource[source] = ofSource + 1 }
             return true
@@ -67,8 +69,8 @@ final class DatagramQueries: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {}
 }
 
-/// Answers the queries of one connection, each as soon as its answer is there (RFC 7766, section 7), and reads no further while
-/// many are under way or the client does not take its answers.
+/// Answers the queries of one connection, each as soon as its answer is there (RFC 7766, section 7), and reads no
+/// further while many are under way or the client does not take its answers.
 final class StreamQueries: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = Never

@@ -13,7 +13,9 @@ struct ResolverConfiguration: Hashable, Sendable {
     init(text: String) {
         for line in text.split(whereSeparator: \.isNewline) {
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
-            if words.count > 1, words[0] == "nameserver", servers.count < Self.lineLimit { servers.append(String(words[1])) }
+            if words.count > 1, words[0] == "nameserver", servers.count < Self.lineLimit {
+                servers.append(String(words[1]))
+            }
         }
     }
 

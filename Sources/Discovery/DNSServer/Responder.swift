@@ -123,8 +123,8 @@ struct Responder: Sendable {
         }
     }
 
-    /// The addresses of SRV targets, which saves the client a question each. They follow in the order of the answers, and
-    /// their owners point into these; `start` is where the first answer is.
+    /// The addresses of SRV targets, which saves the client a question each. They follow in the order of the answers,
+    /// and their owners point into these; `start` is where the first answer is.
     private func appendTargets(
         of set: RecordSet, from start: Int, _ zone: Zone, _ rotation: Int, to writer: inout AnswerWriter
     ) {

@@ -35,7 +35,9 @@ struct ServiceRecords {
     private mutating func add(slices: [Object], domain: DomainName) {
         guard let name = domain.prefixed(service.name, service.namespace, "svc") else { return }
         if service.spec["type"]?.string == "ExternalName" {
-            if let target = service.spec["externalName"]?.string.flatMap({ DomainName($0) }) { add(.cname(target), at: name) }
+            if let target = service.spec["externalName"]?.string.flatMap({ DomainName($0) }) {
+                add(.cname(target), at: name)
+            }
             return
         }
         var addresses = service.spec["clusterIPs"]?.strings ?? []
@@ -59,7 +61,9 @@ struct ServiceRecords {
     }
 
     /// An endpoint that says nothing of its readiness is ready.
-    private func isNamed(_ endpoint: JSON) -> Bool { publishesNotReady || endpoint["conditions", "ready"]?.bool ?? true }
+    private func isNamed(_ endpoint: JSON) -> Bool {
+        publishesNotReady || endpoint["conditions", "ready"]?.bool ?? true
+    }
 
     private mutating func add(_ endpoint: JSON, ports: [JSON], weight: UInt16, of service: DomainName) {
         let hostname = endpoint["hostname"]?.string ?? ""

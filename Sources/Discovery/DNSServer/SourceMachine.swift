@@ -29,8 +29,10 @@ struct SourceMachine: Sendable {
             sources = sources.filter { $0.value.waiting > 0 }
         }
         let time = Duration.milliseconds(now)
-        var source = sources[key] ?? Source(
-            bucket: TokenBucket(capacity: Self.burstLimit, tokensPerSecond: Self.perSecond, now: time))
+        var source =
+            sources[key]
+            ?? Source(
+                bucket: TokenBucket(capacity: Self.burstLimit, tokensPerSecond: Self.perSecond, now: time))
         guard sources.count < Self.sourceLimit || sources[key] != nil, source.waiting < Self.waitingLimit,
             source.bucket.take(now: time)
         else {

@@ -2,11 +2,11 @@
 
 import NIO
 
-/// The answer of an upstream server without its OPT record. The question is at its beginning, so that the client's own can
-/// be put in its place.
+/// The answer of an upstream server without its OPT record. The question is at its beginning, so that the client's own
+/// can be put in its place.
 struct StoredAnswer: Sendable {
-    /// Nothing is believed for longer, whatever it says of itself; and nothing that says "there is none" for longer than
-    /// RFC 2308, section 5 proposes.
+    /// Nothing is believed for longer, whatever it says of itself; and nothing that says "there is none" for longer
+    /// than RFC 2308, section 5 proposes.
     static let lifeLimitSeconds: UInt32 = 86_400
     static let negativeLifeLimitSeconds: UInt32 = 10_800
     /// How long a failure is remembered (RFC 9520, section 3.2).

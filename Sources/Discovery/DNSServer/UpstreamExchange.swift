@@ -4,8 +4,8 @@ import NIO
 
 /// Asks over UDP, and over TCP when the answer says that it was cut.
 ///
-/// The socket is connected, so that the kernel takes answers from that server alone; its port and the query's id are random,
-/// so that a forger has to guess both (RFC 5452).
+/// The socket is connected, so that the kernel takes answers from that server alone; its port and the query's id are
+/// random, so that a forger has to guess both (RFC 5452).
 struct UpstreamExchange: Sendable {
     static let answerLimit = TimeAmount.milliseconds(1300)
 
@@ -85,7 +85,8 @@ private final class OneAnswer: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let message = try? MessageReader.message(Array(unwrapInboundIn(data).readableBytesView)), message.id == id,
+        guard let message = try? MessageReader.message(Array(unwrapInboundIn(data).readableBytesView)),
+            message.id == id,
             message.isResponse, message.operation == 0
         else { return }
         // A server that cannot read the query may leave the question out.

@@ -1,7 +1,7 @@
 // Which upstream server is asked, in which order, by how they answered lately.
 
-/// The health of the upstream servers. They are asked in the order given; one that failed twice in a row waits behind the
-/// others, for longer each time, and is back with its first answer.
+/// The health of the upstream servers. They are asked in the order given; one that failed twice in a row waits behind
+/// the others, for longer each time, and is back with its first answer.
 struct UpstreamMachine: Sendable {
     static let failureLimit = 2
     static let firstRestMilliseconds: Int64 = 1000

@@ -34,8 +34,8 @@ struct Zone: Sendable {
     /// Everything at a whole name; nil when there is no such name.
     func find(_ name: ArraySlice<UInt8>) -> ZoneNode? { table.find(name) ?? podNode(name) }
 
-    /// `10-88-0-5.shop.pod.cluster.local` says its own address; as with CoreDNS's default, whether there is such a pod is
-    /// not asked.
+    /// `10-88-0-5.shop.pod.cluster.local` says its own address; as with CoreDNS's default, whether there is such a pod
+    /// is not asked.
     private func podNode(_ name: ArraySlice<UInt8>) -> ZoneNode? {
         guard DomainName.ends(name, with: pods.wire), let first = name.first, first > 0 else { return nil }
         let second = name.startIndex + 1 + Int(first)

@@ -218,8 +218,9 @@ struct EurekaCall: Sendable {
 
     init(_ request: EurekaRequest) throws(EurekaProblem) {
         let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let (namespace, route) = EurekaRoute.parse(
-            parts.first ?? "", defaultNamespace: ServiceName.defaultNamespace)
+        guard
+            let (namespace, route) = EurekaRoute.parse(
+                parts.first ?? "", defaultNamespace: ServiceName.defaultNamespace)
         else { throw .notFound("Eureka has no such path; begin with /eureka/apps") }
         guard EurekaNames.isNamespace(namespace) else { throw .invalid("\(namespace.prefix(80)) is no namespace") }
         self.namespace = namespace

@@ -28,8 +28,8 @@ package struct EurekaListener: Sendable {
     private let logger: Logger
     private let onListening: @Sendable (Address) async -> Void
 
-    /// Leases are kept in the catalogue whatever happens when `renewalShare` is nil; otherwise none ends while fewer than
-    /// this share of the instances beat. `onListening` is called once for each address when it is bound.
+    /// Leases are kept in the catalogue whatever happens when `renewalShare` is nil; otherwise none ends while fewer
+    /// than this share of the instances beat. `onListening` is called once for each address when it is bound.
     package init(
         catalogue: ServiceCatalogue, addresses: [Address], renewalShare: Double? = nil, logger: Logger,
         onListening: @escaping @Sendable (Address) async -> Void = { _ in }
@@ -73,7 +73,8 @@ package struct EurekaListener: Sendable {
                 "eureka request refused",
                 metadata: [
                     "method": .string(call.method), "path": .string(String(call.target.prefix(200))),
-                    "status": .stringConvertible(answer.status), "reason": .string(String(decoding: answer.body, as: UTF8.self)),
+                    "status": .stringConvertible(answer.status),
+                    "reason": .string(String(decoding: answer.body, as: UTF8.self)),
                 ])
         }
         var fields: [(name: String, value: String)] = []

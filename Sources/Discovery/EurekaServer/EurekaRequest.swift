@@ -38,7 +38,8 @@ struct EurekaAnswer: Sendable, Equatable {
     static func empty(_ status: Int) -> EurekaAnswer { EurekaAnswer(status: status) }
 }
 
-/// What a path means, below `/eureka` or `/eureka/v2`, with or without `/namespaces/NAME`, a slash at the end, or several.
+/// What a path means, below `/eureka` or `/eureka/v2`, with or without `/namespaces/NAME`, a slash at the end, or
+/// several.
 enum EurekaRoute: Hashable, Sendable {
     case apps
     case delta

@@ -71,7 +71,8 @@ extension EurekaAPI {
         _ answer: (InstanceInfo) -> EurekaAnswer
     ) throws(EurekaProblem) -> EurekaAnswer {
         guard let outcome = try registrations.beat(key, lastDirty: lastDirty) else {
-            throw .notFound("\(key.app.prefix(80)) has no instance \(key.id.prefix(80)) that is registered here; register again")
+            throw .notFound(
+                "\(key.app.prefix(80)) has no instance \(key.id.prefix(80)) that is registered here; register again")
         }
         guard outcome.isCurrent else {
             let status = override.map { InstanceStatus(word: $0) } ?? .unknown
@@ -185,7 +186,8 @@ extension EurekaAPI {
             return .empty(200)
         case "Heartbeat":
             return try beat(
-                key, lastDirty: try Self.number(lastDirty), override: item["overriddenStatus"]?.string, isReplication: true
+                key, lastDirty: try Self.number(lastDirty), override: item["overriddenStatus"]?.string,
+                isReplication: true
             ) { EurekaAnswer(body: RegistryWriter.bytes($0, AnswerForm(isJSON: true))) }
         case "Cancel": return try cancel(key)
         case "StatusUpdate": return try override(key, item["status"]?.string, lastDirty: lastDirty)

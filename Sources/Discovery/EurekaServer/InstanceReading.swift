@@ -10,8 +10,8 @@ extension InstanceInfo {
     /// Bytes of all metadata together.
     static let longestMetadata = 16_384
 
-    /// Reads what Netflix' codecs accept: numbers and flags also as texts, unknown members left alone. `now` is the time
-    /// of a writer that names none. Refuses what `ApplicationResource#addInstance` refuses, in its words.
+    /// Reads what Netflix' codecs accept: numbers and flags also as texts, unknown members left alone. `now` is the
+    /// time of a writer that names none. Refuses what `ApplicationResource#addInstance` refuses, in its words.
     init(tree: JSON, now: Int64) throws(EurekaProblem) {
         guard let members = tree.object else { throw .invalid("the body is no instance") }
         func text(_ key: String) throws(EurekaProblem) -> String? { try Self.text(members[key], key) }

@@ -15,7 +15,8 @@ enum EurekaProblem: Error, Hashable, Sendable, CustomStringConvertible {
         switch self {
         case .invalid(let message), .notFound(let message): message
         case .notAllowed(let method): "\(method) is not served here"
-        case .unsupportedMedia(let type): "\(type) is not read here; send application/json or application/xml, not encoded"
+        case .unsupportedMedia(let type):
+            "\(type) is not read here; send application/json or application/xml, not encoded"
         case .starting: "the service catalogue is still loading, please try again"
         case .full(let problem): problem.description
         }

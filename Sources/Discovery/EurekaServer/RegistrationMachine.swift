@@ -127,7 +127,8 @@ struct RegistrationMachine: Sendable {
         func silence(_ registration: Registration) -> Duration { registration.lastBeat.instant.duration(to: now) }
         if let preservation {
             let silent = registrations.values.count { silence($0) >= $0.duration * 2 / 3 }
-            isPreserving = Double(registrations.count - silent) < Double(registrations.count) * preservation.renewalShare
+            isPreserving =
+                Double(registrations.count - silent) < Double(registrations.count) * preservation.renewalShare
         }
         guard !isPreserving else { return }
         let ended = registrations.filter { silence($0.value) > $0.value.duration * 2 }
@@ -153,7 +154,8 @@ struct RegistrationMachine: Sendable {
         registrations[key] = Registration(info: info, service: service, lastBeat: now)
         var actions: [RegistrationAction] = [.register(info.record, service)]
         // The new place is there before the old one goes.
-        if let old, old.service != service || old.info.ipAddress != info.ipAddress || old.info.mainPort != info.mainPort {
+        if let old, old.service != service || old.info.ipAddress != info.ipAddress || old.info.mainPort != info.mainPort
+        {
             actions.append(.deregister(address: old.info.ipAddress, port: old.info.mainPort, old.service))
         }
         return actions

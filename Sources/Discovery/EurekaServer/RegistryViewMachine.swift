@@ -120,7 +120,9 @@ struct RegistryViewMachine: Sendable {
     func known(of service: ServiceName) -> [Dialled: Contribution] {
         var known: [Dialled: Contribution] = [:]
         for (app, instances) in contributions[service] ?? [:] {
-            for (id, instance) in instances { known[Dialled(instance)] = Contribution(app: app, id: id, instance: instance) }
+            for (id, instance) in instances {
+                known[Dialled(instance)] = Contribution(app: app, id: id, instance: instance)
+            }
         }
         return known
     }

@@ -34,7 +34,9 @@ struct XMLAnswerWriter {
         case .number(let name, let number): leaf(name, String(number), level)
         case .overridden(let status): leaf("overriddenstatus", status.rawValue, level)
         case .port(let name, let port):
-            leaf(name, String(port.number), level, attributes: port.isEnabled ? " enabled=\"true\"" : " enabled=\"false\"")
+            leaf(
+                name, String(port.number), level,
+                attributes: port.isEnabled ? " enabled=\"true\"" : " enabled=\"false\"")
         case .dataCenter(let center):
             open("dataCenterInfo", level, attributes: " class=\"\(center.className)\"")
             leaf("name", center.name, level + 1)

@@ -1,8 +1,8 @@
 // Names of XML elements in XStream's spelling, which carries any text.
 
 /// `_` is doubled, `$` is `_-`, and what no name may hold is `_.` and its four hexadecimal digits
-/// (`com.thoughtworks.xstream.io.xml.XmlFriendlyNameCoder`). A colon is spelled so too, though XStream leaves it: readers
-/// that know namespaces would refuse the whole document.
+/// (`com.thoughtworks.xstream.io.xml.XmlFriendlyNameCoder`). A colon is spelled so too, though XStream leaves it:
+/// readers that know namespaces would refuse the whole document.
 enum XMLName {
     static func isStart(_ byte: UInt8) -> Bool {
         switch byte {

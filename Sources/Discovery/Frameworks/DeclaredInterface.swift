@@ -2,8 +2,8 @@
 
 /// An interface that an application answers for, without having registered it by itself.
 ///
-/// Written `[protocol://]interface[:version[:group]][@port]` for Dubbo and `[protocol://]interface[:uniqueId][@port]` for
-/// SOFA, several separated by commas or white space; a port is a number or the name of one.
+/// Written `[protocol://]interface[:version[:group]][@port]` for Dubbo and `[protocol://]interface[:uniqueId][@port]`
+/// for SOFA, several separated by commas or white space; a port is a number or the name of one.
 package struct DeclaredInterface: Hashable, Sendable {
     /// What the keys of the platform's own metadata and annotations begin with.
     package static let prefix = "mangrove.dev/"

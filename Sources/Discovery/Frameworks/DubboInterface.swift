@@ -85,7 +85,8 @@ package struct DubboProvider: Hashable, Sendable {
             parameters: parameters)
     }
 
-    /// All parameters of the URL and `category`, `protocol`, `path`: what Dubbo writes to Nacos and the catalogue keeps.
+    /// All parameters of the URL and `category`, `protocol`, `path`: what Dubbo writes to Nacos and the catalogue
+    /// keeps.
     package var metadata: [String: String] {
         var metadata = url.parameters
         metadata["category"] = DubboCategory.providers.rawValue

@@ -1,7 +1,7 @@
 // The escapes that Java clients put provider URLs into znode names with.
 
-/// `application/x-www-form-urlencoded` as `java.net.URLEncoder` writes it: letters, digits and `.-*_` stay, a space becomes
-/// `+`, every other byte of UTF-8 an escape with capital digits.
+/// `application/x-www-form-urlencoded` as `java.net.URLEncoder` writes it: letters, digits and `.-*_` stay, a space
+/// becomes `+`, every other byte of UTF-8 an escape with capital digits.
 package enum FormEncoding {
     private static let digits = Array("0123456789ABCDEF".utf8)
 

@@ -1,10 +1,10 @@
 // The URL by which a Dubbo or SOFA provider says where and how it answers.
 
-/// `dubbo://10.0.0.1:20880/com.acme.Orders?application=shop&version=1.0.0`: what both frameworks put into ZooKeeper, as the
-/// name of a znode, escaped once as a whole (`org.apache.dubbo.common.URL#toFullString`, SOFA's `RegistryUtils`).
+/// `dubbo://10.0.0.1:20880/com.acme.Orders?application=shop&version=1.0.0`: what both frameworks put into ZooKeeper, as
+/// the name of a znode, escaped once as a whole (`org.apache.dubbo.common.URL#toFullString`, SOFA's `RegistryUtils`).
 ///
-/// Values are not escaped within the URL, so what follows the first `=` of a pair is the value as it stands. An IPv6 host
-/// is kept without its brackets.
+/// Values are not escaped within the URL, so what follows the first `=` of a pair is the value as it stands. An IPv6
+/// host is kept without its brackets.
 package struct ProviderURL: Hashable, Sendable {
     /// The framework's protocol: `dubbo`, `tri`, `rest`, `bolt`.
     package var scheme: String
@@ -84,7 +84,8 @@ package struct ProviderURL: Hashable, Sendable {
     package var nodeName: String { FormEncoding.encode(text) }
 }
 
-/// How the weight of a catalogue instance, 1 by default, and the `weight` of a provider URL, 100 by default, go together.
+/// How the weight of a catalogue instance, 1 by default, and the `weight` of a provider URL, 100 by default, go
+/// together.
 package enum ProviderWeight {
     package static let standard = 100
 

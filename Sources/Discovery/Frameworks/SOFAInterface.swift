@@ -8,7 +8,9 @@ package struct SOFAInterface: Hashable, Sendable {
     package static let cluster = "default-cluster"
     /// The protocols that Nacos' service names call `DEFAULT`.
     private static let standardSchemes: Set<String> = ["bolt", "tr"]
-    private static let otherSchemes: Set<String> = ["rest", "dubbo", "h2c", "h2", "http", "https", "grpc", "tri", "xfire"]
+    private static let otherSchemes: Set<String> = [
+        "rest", "dubbo", "h2c", "h2", "http", "https", "grpc", "tri", "xfire",
+    ]
 
     package var name: String
     /// Empty when there is none.

@@ -4,8 +4,8 @@ import Formats
 
 /// An application-level instance in ZooKeeper (`org.apache.curator.x.discovery.ServiceInstance`).
 ///
-/// Readers deserialise the payload by its `@class` and fail on one that is not theirs, so it is rendered in the flavour of
-/// whoever is to read it.
+/// Readers deserialise the payload by its `@class` and fail on one that is not theirs, so it is rendered in the flavour
+/// of whoever is to read it.
 package struct ServiceInstancePayload: Hashable, Sendable {
     package enum Flavour: Hashable, Sendable {
         case dubbo

@@ -2,8 +2,8 @@
 
 /// The names of one application in Eureka: `ORDERS` is its application, `orders` what consumers look up.
 package enum SpringName {
-    /// The catalogue's name of what registered in Eureka: its first virtual address, which is the application's name as its
-    /// owner spells it, else the application in small letters.
+    /// The catalogue's name of what registered in Eureka: its first virtual address, which is the application's name as
+    /// its owner spells it, else the application in small letters.
     package static func catalogueName(application: String, virtualAddress: String?) -> String {
         let first = virtualAddress?.split(separator: ",").first.map { address in
             String(address.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })

@@ -3,8 +3,8 @@
 import NIOCore
 import NIOHTTP1
 
-/// Whatever comes while a request is being answered, or while the client does not take its answers, waits: read already, it
-/// is at most what was read at once; more is not read.
+/// Whatever comes while a request is being answered, or while the client does not take its answers, waits: read
+/// already, it is at most what was read at once; more is not read.
 final class Connection: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = Never
@@ -134,8 +134,9 @@ final class Connection: ChannelDuplexHandler {
         receiving = Receiving(head: head)
         guard let context else { return }
         deadline = context.eventLoop.now + limits.patience
-        guard let length = head.headers.first(name: "content-length").map({ Int($0) ?? .max })
-            ?? (head.headers.contains(name: "transfer-encoding") ? 1 : nil), length > 0
+        guard
+            let length = head.headers.first(name: "content-length").map({ Int($0) ?? .max })
+                ?? (head.headers.contains(name: "transfer-encoding") ? 1 : nil), length > 0
         else { return }
         if length > limits.bodyBytes { return refuseTooLong() }
         if head.headers.first(name: "expect")?.lowercased() == "100-continue" {
@@ -222,8 +223,8 @@ final class Connection: ChannelDuplexHandler {
         write(HTTPAnswer(status: status, fields: fields, body: Array(reason.utf8)), AnswerForm(keepsAlive: false))
     }
 
-    /// Closes when everything is sent and the client has had time to read it: closed at once, with bytes of it unread, it
-    /// would lose the answer.
+    /// Closes when everything is sent and the client has had time to read it: closed at once, with bytes of it unread,
+    /// it would lose the answer.
     private func leave() {
         guard let context, !isLeaving else { return }
         isLeaving = true

@@ -60,7 +60,8 @@ package struct HTTPAnswer: Sendable {
 
 /// How a request is answered.
 package enum Answering: Sendable {
-    /// At once, on the connection's event loop, which nothing may hold up: for what needs neither waiting nor much work.
+    /// At once, on the connection's event loop, which nothing may hold up: for what needs neither waiting nor much
+    /// work.
     case now(HTTPAnswer)
     /// By a task of its own.
     case later(@Sendable () async -> HTTPAnswer)

@@ -14,10 +14,11 @@ package enum PercentText {
             if end > start {
                 let pair = bytes[start..<end]
                 let equals = pair.firstIndex(of: UInt8(ascii: "="))
-                found.append((
-                    decoded(pair[..<(equals ?? end)], plusIsSpace: true),
-                    equals.map { decoded(pair[($0 + 1)...], plusIsSpace: true) } ?? ""
-                ))
+                found.append(
+                    (
+                        decoded(pair[..<(equals ?? end)], plusIsSpace: true),
+                        equals.map { decoded(pair[($0 + 1)...], plusIsSpace: true) } ?? ""
+                    ))
             }
             start = end + 1
         }

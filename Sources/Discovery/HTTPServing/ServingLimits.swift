@@ -9,8 +9,8 @@ package struct ServingLimits: Sendable {
     package var headBytes: Int
     /// Header fields of a request.
     package var fieldCount: Int
-    /// A request's head must be there so long after the answer before it, its body so long after its head, and an answer
-    /// must be taken at some pace: a connection on which nothing moves for so long is closed.
+    /// A request's head must be there so long after the answer before it, its body so long after its head, and an
+    /// answer must be taken at some pace: a connection on which nothing moves for so long is closed.
     package var patience: TimeAmount
     /// How long a client that was refused in the middle of its request may go on, so that it gets to read why.
     package var farewell: TimeAmount

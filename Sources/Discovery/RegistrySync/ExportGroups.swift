@@ -102,7 +102,9 @@ extension ExportMachine {
             put(instance, bytes, part)
         }
         return placed.keys.sorted().map { part in
-            let members = (placed[part] ?? []).sorted { ($0.address, $0.port, $0.cluster) < ($1.address, $1.port, $1.cluster) }
+            let members = (placed[part] ?? []).sorted {
+                ($0.address, $0.port, $0.cluster) < ($1.address, $1.port, $1.cluster)
+            }
             let raw = JSON.array(members.map(RawInstance.tree)).text
             return Group(
                 key: key, part: part, instances: members, raw: raw.utf8.count <= annotationLimitBytes + 2 ? raw : nil)

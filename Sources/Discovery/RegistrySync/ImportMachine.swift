@@ -24,8 +24,8 @@ package enum ImportMachine {
     }
 
     /// The instances of a Service: one for every endpoint, a pod's IPv6 address going with its IPv4 one. Endpoints that
-    /// are not ready are unhealthy, those that are leaving disabled as well. An instance's port is the Service's first TCP
-    /// port, or the first of all when there is none; every other is there by name.
+    /// are not ready are unhealthy, those that are leaving disabled as well. An instance's port is the Service's first
+    /// TCP port, or the first of all when there is none; every other is there by name.
     package static func instances(of service: Object, slices: [Object]) -> [Instance] {
         guard !ExportMark.isHidden(service: service) else { return [] }
         var instances: [String: Instance] = [:]
@@ -49,7 +49,8 @@ package enum ImportMachine {
     private static func joined(_ instances: [Instance]) -> [Instance] {
         var result: [Instance] = []
         var places: [String: Int] = [:]
-        for instance in instances.filter({ !$0.address.contains(":") }) + instances.filter({ $0.address.contains(":") }) {
+        for instance in instances.filter({ !$0.address.contains(":") }) + instances.filter({ $0.address.contains(":") })
+        {
             let place = "\(instance.id) \(instance.port)"
             if instance.address.contains(":"), !instance.id.isEmpty, let index = places[place] {
                 result[index].furtherAddresses.append(instance.address)

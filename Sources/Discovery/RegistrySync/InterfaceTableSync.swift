@@ -33,9 +33,10 @@ enum MappingMerge {
     private static func joined(_ names: [String]) -> String { names.joined(separator: ",") }
 }
 
-/// Keeps the table of interfaces the same in the catalogue, where ZooKeeper's clients write it, and in configuration, where
-/// Nacos' do, where it is stored, and where every replica of a platform sees it; and tells the catalogue of the documents that
-/// applications publish. What ZooKeeper's clients have written before a kill and this not yet, is among their znodes.
+/// Keeps the table of interfaces the same in the catalogue, where ZooKeeper's clients write it, and in configuration,
+/// where Nacos' do, where it is stored, and where every replica of a platform sees it; and tells the catalogue of the
+/// documents that applications publish. What ZooKeeper's clients have written before a kill and this not yet, is among
+/// their znodes.
 struct InterfaceTableSync: Sendable {
     /// Changes of the table are gathered for so long.
     static let window: Duration = .milliseconds(100)
@@ -44,7 +45,8 @@ struct InterfaceTableSync: Sendable {
     let configurations: any ConfigStore
     let logger: Logger
 
-    /// Puts what is stored into the catalogue, beside what has been written there already. Before it counts as complete.
+    /// Puts what is stored into the catalogue, beside what has been written there already. Before it counts as
+    /// complete.
     func adopt() {
         for item in configurations.items(namespace: nil) {
             guard item.name.group == ServiceName.mappingGroup else {

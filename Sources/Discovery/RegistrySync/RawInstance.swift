@@ -26,7 +26,8 @@ enum RawInstance {
         }
         if !instance.metadata.isEmpty { tree["metadata"] = JSON(stringMap: instance.metadata) }
         if !instance.words.isEmpty { tree["words"] = .string(instance.words) }
-        if let lease = instance.lifetime.lease, lease.removedAfterMilliseconds > Lease.adopted.removedAfterMilliseconds {
+        if let lease = instance.lifetime.lease, lease.removedAfterMilliseconds > Lease.adopted.removedAfterMilliseconds
+        {
             tree["leaseSeconds"] = JSON(lease.removedAfterMilliseconds / 1_000)
         }
         return tree

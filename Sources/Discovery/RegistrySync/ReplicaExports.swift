@@ -5,8 +5,8 @@ import Logging
 import Objects
 import Reconciling
 
-/// Tells this replica's exported slices from others', by their label. Slices without one are those of a platform that has its
-/// API server within itself, of which there is only one; nobody else ever takes them away.
+/// Tells this replica's exported slices from others', by their label. Slices without one are those of a platform that
+/// has its API server within itself, of which there is only one; nobody else ever takes them away.
 struct ReplicaExports: Sendable {
     /// How often the leader looks for replicas that are gone.
     static let lookInterval: Duration = .seconds(1)
@@ -37,9 +37,10 @@ struct ReplicaExports: Sendable {
         }
     }
 
-    /// Takes away what replicas that are gone have exported, as long as this one leads. Persistent instances, whose writers do
-    /// not come again, stay in their slices, which are theirs again when the replica comes back; those of Nacos are kept in the
-    /// cluster, from where every replica shows and exports them (`ServiceStore`). Works until cancelled.
+    /// Takes away what replicas that are gone have exported, as long as this one leads. Persistent instances, whose
+    /// writers do not come again, stay in their slices, which are theirs again when the replica comes back; those of
+    /// Nacos are kept in the cluster, from where every replica shows and exports them (`ServiceStore`). Works until
+    /// cancelled.
     func clear(
         _ catalogue: ServiceCatalogue, _ logger: Logger, slices: @Sendable () -> [Object],
         services: @Sendable (ServiceName) -> [Object], perform: @Sendable (ExportAction) async throws -> Void

@@ -38,9 +38,9 @@ package final class ServiceSync: Sendable {
     private let table: InterfaceTableSync
     private let replica: ReplicaExports
 
-    /// `configurations`, which somebody else runs, hold Dubbo's tables. `membership` says which of several replicas this is:
-    /// each exports what its own clients declared, and shows its own consumers what the others exported. Nil where there is
-    /// only this one.
+    /// `configurations`, which somebody else runs, hold Dubbo's tables. `membership` says which of several replicas
+    /// this is: each exports what its own clients declared, and shows its own consumers what the others exported. Nil
+    /// where there is only this one.
     package init(
         client: KubernetesClient, catalogue: ServiceCatalogue, configurations: any ConfigStore,
         membership: Membership? = nil, logger: Logger
@@ -138,12 +138,15 @@ package final class ServiceSync: Sendable {
 
     /// Puts what another replica has exported of a service into the catalogue.
     private func refresh(_ name: ServiceName, of other: String) {
-        let instances = slices.indexed(Self.replicaIndex, "\(other) \(name)").flatMap { replica.instances(in: $0, of: other) }
+        let instances = slices.indexed(Self.replicaIndex, "\(other) \(name)").flatMap {
+            replica.instances(in: $0, of: other)
+        }
         do {
             try catalogue.replace(instances, heldBy: other, as: name)
         } catch {
             logger.error(
-                "what another replica exported is not shown here", metadata: ["service": "\(name)", "error": "\(error)"])
+                "what another replica exported is not shown here",
+                metadata: ["service": "\(name)", "error": "\(error)"])
         }
     }
 

@@ -14,7 +14,8 @@ extension Keeper {
         case .ruok: "imok"
         case .isro: "rw"
         case .srvr: serverText
-        case .stat: "Zookeeper version: \(Self.protocolVersion)-mangrove\nClients:\n" + clientLines + "\n" + statisticsText
+        case .stat:
+            "Zookeeper version: \(Self.protocolVersion)-mangrove\nClients:\n" + clientLines + "\n" + statisticsText
         case .cons: clientLines + "\n"
         case .mntr: monitorText
         case .envi: "Environment:\nzookeeper.version=\(Self.protocolVersion)-mangrove\nserver.name=mangrove\n"
@@ -49,7 +50,8 @@ extension Keeper {
             text += " /\(connection.address):\(port)[\(connection.session == 0 ? 0 : 1)]"
             text += "(queued=\(connection.outbox.heldCount),recved=\(connection.received),sent=\(connection.sent)"
             if connection.session != 0 {
-                text += ",sid=0x\(String(connection.session, radix: 16)),to=\(sessions.timeout(of: connection.session) ?? 0)"
+                text +=
+                    ",sid=0x\(String(connection.session, radix: 16)),to=\(sessions.timeout(of: connection.session) ?? 0)"
             }
             text += ")\n"
         }

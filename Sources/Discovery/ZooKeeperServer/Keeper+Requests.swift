@@ -16,7 +16,8 @@ extension Keeper {
         case .addWatch(let path, let mode): answerAddWatch(path, mode, xid, connection)
         case .findWatch(let path, let kind, let removes): answerFindWatch(path, kind, removes, xid, connection)
         case .getEphemerals(let prefix):
-            let paths = (tree.ephemerals[connection.session] ?? []).filter { prefix.isEmpty || $0.hasPrefix(prefix) }.sorted()
+            let paths = (tree.ephemerals[connection.session] ?? []).filter { prefix.isEmpty || $0.hasPrefix(prefix) }
+                .sorted()
             answer(xid, connection, after: tree.zxid) { $0.writeJute(paths) }
         case .countDescendants(let path): answerCount(path, xid, connection)
         case .whoAmI:

@@ -13,9 +13,12 @@ extension Keeper {
         }
         let session: Session
         if greeting.session == 0 {
-            let password = (0..<SessionMachine.passwordBytes).map { _ in UInt8.random(in: .min ... .max, using: &random) }
-            guard let made = sessions.began(
-                wanting: greeting.timeoutMilliseconds, password: password, connection: connection.number, now: Self.now)
+            let password = (0..<SessionMachine.passwordBytes).map { _ in UInt8.random(in: .min ... .max, using: &random)
+            }
+            guard
+                let made = sessions.began(
+                    wanting: greeting.timeoutMilliseconds, password: password, connection: connection.number,
+                    now: Self.now)
             else {
                 logger.warning("there are \(limits.sessions) zookeeper sessions, the limit; one more was refused")
                 return close(connection)

@@ -21,7 +21,8 @@ extension Keeper {
     /// org.apache.zookeeper.AddWatchMode.
     private static let modes: [Int32: WatchModes] = [0: .persistent, 1: .recursive]
 
-    /// The kinds of org.apache.zookeeper.Watcher.WatcherType; before 3.9 lasting watches count as all of the first three.
+    /// The kinds of org.apache.zookeeper.Watcher.WatcherType; before 3.9 lasting watches count as all of the first
+    /// three.
     private static let kinds: [Int32: (found: WatchModes, removed: WatchModes)] = [
         1: ([.children, .persistent, .recursive], [.children]), 2: ([.data, .persistent, .recursive], [.data]),
         3: ([.data, .children, .persistent, .recursive], [.data, .children, .persistent, .recursive]),
@@ -68,7 +69,9 @@ extension Keeper {
                     views?.watched(path, by: connection.session, isLasting: false)
                 }
             }
-            for path in list.persistent + list.recursive { views?.watched(path, by: connection.session, isLasting: true) }
+            for path in list.persistent + list.recursive {
+                views?.watched(path, by: connection.session, isLasting: true)
+            }
             for path in list.persistent { try addWatch(.persistent, path, connection) }
             for path in list.recursive { try addWatch(.recursive, path, connection) }
             answer(xid, connection, after: tree.zxid)
@@ -90,7 +93,9 @@ extension Keeper {
                 case .dataChanged: .dataChanged
                 }
             tell(kind, event.path, event.access, event.zxid)
-            if event.kind != .dataChanged { tell(.childrenChanged, Path.parent(event.path), event.parentAccess, event.zxid) }
+            if event.kind != .dataChanged {
+                tell(.childrenChanged, Path.parent(event.path), event.parentAccess, event.zxid)
+            }
         }
     }
 

@@ -91,7 +91,8 @@ final class Keeper {
 
     func refused(_ connection: Connection, _ problem: WireProblem) {
         logger.debug(
-            "zookeeper connection closed", metadata: ["client": .string(connection.address), "sent": .string("\(problem)")])
+            "zookeeper connection closed",
+            metadata: ["client": .string(connection.address), "sent": .string("\(problem)")])
         counters.refused += 1
         close(connection)
     }

@@ -47,8 +47,8 @@ package struct ZooKeeperListener: Sendable {
     /// What `mntr` told at the last look.
     package func writeMetrics(to text: inout MetricsText) { board.write(to: &text) }
 
-    /// Serves until cancelled. Throws a Problem when what is stored cannot be read, an address cannot be bound, or nothing
-    /// can be written any more.
+    /// Serves until cancelled. Throws a Problem when what is stored cannot be read, an address cannot be bound, or
+    /// nothing can be written any more.
     package func run() async throws {
         let (file, state) = try StateFile.open(in: directory)
         defer { file.close() }
@@ -90,7 +90,8 @@ package struct ZooKeeperListener: Sendable {
         try await loop.submit { keeper.value.views?.refresh(.everything, in: keeper.value) }.get()
         let channels = try await listen(group, keeper)
         loop.scheduleRepeatedTask(
-            initialDelay: .milliseconds(SessionMachine.lookMilliseconds), delay: .milliseconds(SessionMachine.lookMilliseconds)
+            initialDelay: .milliseconds(SessionMachine.lookMilliseconds),
+            delay: .milliseconds(SessionMachine.lookMilliseconds)
         ) { _ in keeper.value.timePassed() }
         await onListening()
         let ending: Result<Void, any Error>
@@ -122,7 +123,9 @@ package struct ZooKeeperListener: Sendable {
         try ending.get()
     }
 
-    private func listen(_ group: MultiThreadedEventLoopGroup, _ keeper: NIOLoopBound<Keeper>) async throws -> [any Channel] {
+    private func listen(_ group: MultiThreadedEventLoopGroup, _ keeper: NIOLoopBound<Keeper>) async throws
+        -> [any Channel]
+    {
         var channels: [any Channel] = []
         let mark = ChannelOptions.Types.WriteBufferWaterMark(low: limits.outboundBytes / 2, high: limits.outboundBytes)
         for address in addresses {

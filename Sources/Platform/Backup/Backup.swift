@@ -18,9 +18,9 @@ package enum Backup {
     static let formatVersion = 2
     /// Larger files are not backups of ours.
     static let limitBytes = 8 << 30
-    /// How far a restored store's revision is ahead of the backup's, so that no revision that was given after the backup
-    /// is given again: watches from then are told to list again, instead of missing what came before them
-    /// (etcd: `--bump-revision 1000000000 --mark-compacted`).
+    /// How far a restored store's revision is ahead of the backup's, so that no revision that was given after the
+    /// backup is given again: watches from then are told to list again, instead of missing what came before them (etcd:
+    /// `--bump-revision 1000000000 --mark-compacted`).
     static let revisionGap: UInt64 = 1_000_000_000
 
     /// What a backup holds.
@@ -35,7 +35,9 @@ package enum Backup {
     ///
     /// The file is readable by its owner only, replaces another one only when it is whole, and has been read back when
     /// this returns.
-    package static func make(of directory: String, to path: String, version: String, logger: Logger) async throws -> Summary {
+    package static func make(of directory: String, to path: String, version: String, logger: Logger) async throws
+        -> Summary
+    {
         guard access(directory + "/store", F_OK) == 0 else {
             throw Problem(.notFound, "there is nothing to back up in \(directory); choose the directory with --state")
         }
@@ -72,7 +74,8 @@ package enum Backup {
             let request = HTTPRequest(method: .get, scheme: nil, authority: nil, path: "/mangrove.dev/snapshot")
             let answer = try await transport.send(request, body: [])
             guard answer.response.status == .ok else {
-                throw Problem(.unknown, "the platform answered \(answer.response.status.code) to the request for its records")
+                throw Problem(
+                    .unknown, "the platform answered \(answer.response.status.code) to the request for its records")
             }
             switch answer.body {
             case .bytes(let bytes): try output.write(bytes)
@@ -104,14 +107,16 @@ package enum Backup {
     /// Reads a backup whole and checks it.
     static func contents(of path: String) throws(Problem) -> Contents {
         let bytes = try BackupFile.read(path, limit: limitBytes)
-        let broken = Problem(.invalid, "\(path) is damaged or cut short: its checksum does not match; nothing was restored")
+        let broken = Problem(
+            .invalid, "\(path) is damaged or cut short: its checksum does not match; nothing was restored")
         var rest = bytes[...]
         guard let first = try? Snapshot.words(&rest), first.first == "mangrove-backup", first.count == 2 else {
             throw Problem(.invalid, "\(path) is not a backup made by `mangrove backup`")
         }
         guard let version = Int(first[1]), version <= formatVersion else {
             throw Problem(
-                .invalid, "\(path) was made by a newer Mangrove (backup format \(first[1]), this program reads "
+                .invalid,
+                "\(path) was made by a newer Mangrove (backup format \(first[1]), this program reads "
                     + "\(formatVersion)): use the newer program")
         }
         // `end `, 64 digits and a newline.
@@ -131,7 +136,8 @@ package enum Backup {
                     rest = rest.dropFirst()
                     continue
                 }
-                guard words.count == 3, words[0] == "file", let count = UInt64(words[2]), KeyFiles.isName(words[1]) else {
+                guard words.count == 3, words[0] == "file", let count = UInt64(words[2]), KeyFiles.isName(words[1])
+                else {
                     throw Snapshot.unreadable
                 }
                 files.append((String(words[1]), Array(try Snapshot.take(count, from: &rest))))

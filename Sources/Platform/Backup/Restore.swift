@@ -23,7 +23,8 @@ extension Backup {
         let parts = ["store", "pki", "zookeeper"].map { directory + "/" + $0 }
         if !replacing, let taken = parts.first(where: { access($0, F_OK) == 0 }) {
             throw Problem(
-                .conflict, "\(directory) is not empty (there is \(taken)); give --force to replace what it holds, or choose "
+                .conflict,
+                "\(directory) is not empty (there is \(taken)); give --force to replace what it holds, or choose "
                     + "another directory with --state")
         }
         for part in parts { try StateDirectory.remove(part + ".restored") }
@@ -73,7 +74,8 @@ enum KeyFiles {
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
             guard descriptor >= 0 else { throw BackupFile.failure("create", path) }
             defer { close(descriptor) }
-            guard Glibc.write(descriptor, file.bytes, file.bytes.count) == file.bytes.count, fsync(descriptor) == 0 else {
+            guard Glibc.write(descriptor, file.bytes, file.bytes.count) == file.bytes.count, fsync(descriptor) == 0
+            else {
                 throw BackupFile.failure("write", path)
             }
         }

@@ -1,4 +1,5 @@
-// What a fresh object gets from, or is refused because of, other objects (upstream: the admission plugins on by default).
+// What a fresh object gets from, or is refused because of, other objects (upstream: the admission plugins on by
+// default).
 
 import Formats
 import Objects

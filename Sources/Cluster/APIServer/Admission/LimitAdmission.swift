@@ -1,4 +1,5 @@
-// Gives containers the default amounts of their namespace and holds them to its bounds (upstream: plugin/pkg/admission/limitranger).
+// Gives containers the default amounts of their namespace and holds them to its bounds (upstream:
+// plugin/pkg/admission/limitranger).
 
 import Formats
 import Objects

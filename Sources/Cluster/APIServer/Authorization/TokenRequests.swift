@@ -36,7 +36,8 @@ extension KubernetesAPI {
         request.tree["metadata", "creationTimestamp"] = .string(now.rfc3339)
         let token = try tokens.issue(
             .init(
-                account: account, bindings: bindings, audiences: audiences, seconds: seconds, id: environment.makeUID()),
+                account: account, bindings: bindings, audiences: audiences,
+                seconds: seconds, id: environment.makeUID()),
             now: now.secondsSinceEpoch)
         let end = Timestamp(secondsSinceEpoch: now.secondsSinceEpoch + seconds, nanoseconds: 0)
         // A dry run shows that it would work; what it shows must not work.

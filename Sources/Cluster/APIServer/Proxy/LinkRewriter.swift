@@ -1,14 +1,16 @@
 // Links in pages that are shown through a proxy: made to lead through it, too.
 
-/// Gives the links of an HTML page another text, as its bytes come by (upstream: apimachinery/pkg/util/proxy/transport.go).
+/// Gives the links of an HTML page another text, as its bytes come by (upstream:
+/// apimachinery/pkg/util/proxy/transport.go).
 ///
-/// Only attributes that are links, in tags; scripts, styles and comments pass as they are, and so does a tag that is longer
-/// than `tagLimitBytes`.
+/// Only attributes that are links, in tags; scripts, styles and comments pass as they are, and so does a tag that is
+/// longer than `tagLimitBytes`.
 struct LinkRewriter: Sendable {
     static let tagLimitBytes = 64 * 1024
 
     private static let attributes: [String: Set<String>] = [
-        "a": ["href"], "area": ["href"], "audio": ["src"], "base": ["href"], "blockquote": ["cite"], "body": ["background"],
+        "a": ["href"], "area": ["href"], "audio": ["src"], "base": ["href"], "blockquote": ["cite"],
+        "body": ["background"],
         "button": ["formaction"], "del": ["cite"], "embed": ["src"], "form": ["action"], "frame": ["longdesc", "src"],
         "head": ["profile"], "html": ["manifest"], "iframe": ["longdesc", "src"], "img": ["longdesc", "src", "usemap"],
         "input": ["formaction", "src", "usemap"], "ins": ["cite"], "link": ["href"],
@@ -16,7 +18,8 @@ struct LinkRewriter: Sendable {
         "video": ["poster", "src"],
     ]
     /// Elements whose content is no markup, and how their ends begin.
-    private static let opaque: [String: [UInt8]] = ["script", "style", "textarea", "title"].reduce(into: [:]) { ends, name in
+    private static let opaque: [String: [UInt8]] = ["script", "style", "textarea", "title"].reduce(into: [:]) {
+        ends, name in
         ends[name] = Array("</\(name)".utf8)
     }
     private static let commentStart = Array("<!--".utf8)
@@ -68,7 +71,9 @@ struct LinkRewriter: Sendable {
     private var isComment: Bool { held.starts(with: Self.commentStart) }
 
     /// Whether a name follows the `<`, so that quotes and further `<` belong to a tag.
-    private var isTag: Bool { held.count > 1 && (held[1].isLetter || held[1] == UInt8(ascii: "/") || held[1] == UInt8(ascii: "!")) }
+    private var isTag: Bool {
+        held.count > 1 && (held[1].isLetter || held[1] == UInt8(ascii: "/") || held[1] == UInt8(ascii: "!"))
+    }
 
     /// Whether this can still become something that is held: within a script only its end tag can.
     private var isPossible: Bool {
@@ -129,7 +134,8 @@ struct LinkRewriter: Sendable {
         return String(decoding: tag[start..<position].map(\.lowered), as: UTF8.self)
     }
 
-    /// Where the value of an attribute stands, without its quotes; the position is behind it then. Nil where there is none.
+    /// Where the value of an attribute stands, without its quotes; the position is behind it then. Nil where there is
+    /// none.
     private static func value(in tag: [UInt8], at position: inout Int) -> Range<Int>? {
         var next = position
         while next < tag.count, tag[next].isSpace { next += 1 }

@@ -13,7 +13,8 @@ struct ProxiedRequest: Sendable {
     /// Fields about one connection (RFC 9110 section 7.6.1), and those that prove who the client is: they are the API
     /// server's and nobody else's.
     private static let dropped: Set<String> = [
-        "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "authorization",
+        "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+        "authorization",
         "content-length", "host", "cookie2",
     ]
 
@@ -69,7 +70,9 @@ struct ProxiedRequest: Sendable {
 /// Speaks HTTP/1.1 with programs of the cluster. Connections are not kept: the next request may mean another program.
 enum ProxyClient {
     static let connectSeconds: Int64 = 10
-    private static let answerDropped: Set<String> = ["connection", "keep-alive", "transfer-encoding", "upgrade", "trailer"]
+    private static let answerDropped: Set<String> = [
+        "connection", "keep-alive", "transfer-encoding", "upgrade", "trailer",
+    ]
 
     /// One for all servers of the process, as long as it lives.
     private static let http = {
@@ -105,7 +108,9 @@ enum ProxyClient {
             let isLocation = name == .location
             response.headerFields.append(HTTPField(name: name, value: isLocation ? request.location(value) : value))
         }
-        return APIAnswer(response: response, body: .stream(ProxiedBody(incoming.body, isPage ? LinkRewriter { request.location($0) } : nil)))
+        return APIAnswer(
+            response: response,
+            body: .stream(ProxiedBody(incoming.body, isPage ? LinkRewriter { request.location($0) } : nil)))
     }
 
     /// Whether a body is HTML as people write it.
@@ -146,7 +151,8 @@ enum ProxyClient {
         }
         // Of `connection reset (error set): Connection refused (errno: 111)` people want the middle.
         if words.contains("errno: 111") { words = "connection refused" }
-        return Problem(.serviceUnavailable, "error trying to reach service: dial tcp \(target.authority): connect: \(words)")
+        return Problem(
+            .serviceUnavailable, "error trying to reach service: dial tcp \(target.authority): connect: \(words)")
     }
 }
 

@@ -33,8 +33,8 @@ struct ProxyTarget: Sendable, Hashable {
 
     private static let usualPort = 80
 
-    /// Only addresses of the cluster: never the API server's own loopback, nor what is local to a link, where clouds keep
-    /// their machines' secrets (upstream: ResourceLocation of pods, IsProxyableIP).
+    /// Only addresses of the cluster: never the API server's own loopback, nor what is local to a link, where clouds
+    /// keep their machines' secrets (upstream: ResourceLocation of pods, IsProxyableIP).
     init(host: String, port: Int, isSecure: Bool) throws(Problem) {
         guard AddressRules.isVersion4(host), AddressRules.specialFault(host) == nil, !host.hasPrefix("0."),
             (1...65_535).contains(port)
@@ -51,7 +51,9 @@ struct ProxyTarget: Sendable, Hashable {
             let ports = (pod["spec", "containers"]?.array ?? []).flatMap { $0["ports"]?.array ?? [] }
             port = ports.first?["containerPort"]?.integer.map(String.init) ?? String(Self.usualPort)
         }
-        guard let number = Int(port) else { throw .badRequest("invalid pod request \"\(name.name):\(name.port)\": no port number") }
+        guard let number = Int(port) else {
+            throw .badRequest("invalid pod request \"\(name.name):\(name.port)\": no port number")
+        }
         try self.init(host: pod.status["podIP"]?.string ?? "", port: number, isSecure: name.isSecure)
     }
 

@@ -77,7 +77,9 @@ extension KubernetesAPI {
         case "/healthz": return .text("ok")
         case "/pods", "/pods/":
             let pods = try stored(.pods).filter { $0["spec", "nodeName"]?.string == node.name }
-            return .rendered(["kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(pods.map(\.tree))])
+            return .rendered([
+                "kind": "PodList", "apiVersion": "v1", "metadata": [:], "items": .array(pods.map(\.tree)),
+            ])
         case "/stats/summary": return .rendered(usageSummary(of: node))
         default: return .text("404 page not found: this node serves /healthz, /pods and /stats/summary\n", code: 404)
         }

@@ -55,8 +55,8 @@ struct UpgradedConnection<Part: Sendable>: Sendable {
     private let handler: NIOLoopBound<UpgradedHandler<Part>>
     private let inbound: Inbound<Part>
 
-    /// Answers 101 with these header lines (or nothing, where somebody else answers) and takes the connection over; `codecs`
-    /// stand between TLS and the parts. Throws when it is no HTTP/1.1 connection over TLS.
+    /// Answers 101 with these header lines (or nothing, where somebody else answers) and takes the connection over;
+    /// `codecs` stand between TLS and the parts. Throws when it is no HTTP/1.1 connection over TLS.
     static func take(
         _ channel: any Channel, head: String?, codecs: @escaping @Sendable () -> [any ChannelHandler]
     ) async throws -> UpgradedConnection {

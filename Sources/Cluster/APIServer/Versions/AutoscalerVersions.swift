@@ -1,4 +1,5 @@
-// HorizontalPodAutoscalers as autoscaling/v2 (stored) and autoscaling/v1 (upstream: pkg/apis/autoscaling/v1/conversion.go).
+// HorizontalPodAutoscalers as autoscaling/v2 (stored) and autoscaling/v1 (upstream:
+// pkg/apis/autoscaling/v1/conversion.go).
 
 import Formats
 import Objects

@@ -15,7 +15,8 @@ enum Capabilities {
 
     /// What container engines grant by default.
     static let usual = [
-        "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE", "NET_RAW",
+        "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "NET_BIND_SERVICE",
+        "NET_RAW",
         "SYS_CHROOT", "MKNOD", "AUDIT_WRITE", "SETFCAP",
     ]
 

@@ -49,7 +49,8 @@ struct ContainerLauncher {
     /// Nil where this machine has none that can be written; limits are then not kept, which the runtime has said.
     let groups: ControlGroups?
 
-    /// Starts a container's init; the program's start is reported later. `processes` is what `clinux_spec_processes` takes.
+    /// Starts a container's init; the program's start is reported later. `processes` is what `clinux_spec_processes`
+    /// takes.
     func launch(_ id: String, _ config: ContainerConfig, processes: Int32) throws(Problem) -> ContainerProcess {
         let entries = try groups?.make(pod: sandbox.id, container: id, config.resources) ?? []
         let spec = try program(config.command + config.arguments, config)
@@ -72,15 +73,16 @@ struct ContainerLauncher {
         mounts.removeAll { own in config.mounts.contains { $0.containerPath == own.containerPath } }
         for mount in mounts + config.mounts {
             clinux_spec_bind(
-                spec, mount.hostPath, mount.below, mount.containerPath, mount.readOnly ? 1 : 0, mount.followsHost ? 1 : 0)
+                spec, mount.hostPath, mount.below, mount.containerPath, mount.readOnly ? 1 : 0,
+                mount.followsHost ? 1 : 0)
         }
         return try make(spec, config.hasTerminal ? .terminal : .pipes(hasInput: config.hasInput)) { spec, pidfd in
             clinux_launch(spec, &pidfd)
         }
     }
 
-    /// Starts a command in the container that this init holds; its streams are these (input, output, error, or a terminal)
-    /// or fresh pipes.
+    /// Starts a command in the container that this init holds; its streams are these (input, output, error, or a
+    /// terminal) or fresh pipes.
     func execute(
         _ command: [String], in id: String, _ config: ContainerConfig, _ initPidfd: Int32, streams: [Int32] = [],
         hasTerminal: Bool = false
@@ -173,7 +175,9 @@ struct ContainerLauncher {
         return process
     }
 
-    private func pipe(_ ours: inout [Int32], _ theirs: inout [Int32]) throws(Problem) -> (reading: Int32, writing: Int32) {
+    private func pipe(_ ours: inout [Int32], _ theirs: inout [Int32]) throws(Problem) -> (
+        reading: Int32, writing: Int32
+    ) {
         var reading: Int32 = -1
         var writing: Int32 = -1
         try checked(clinux_pipe(&reading, &writing), "pipe")

@@ -81,7 +81,8 @@ struct ControlGroups: Sendable, Hashable {
     func update(
         pod: String, container: String, from old: ContainerConfig.Resources, to new: ContainerConfig.Resources
     ) throws(Problem) {
-        if let limit = new.memoryLimitBytes, limit != old.memoryLimitBytes, let use = use(pod: pod, container: container),
+        if let limit = new.memoryLimitBytes, limit != old.memoryLimitBytes,
+            let use = use(pod: pod, container: container),
             use.workingSetBytes > UInt64(max(0, limit))
         {
             throw Problem(
@@ -134,7 +135,9 @@ struct ControlGroups: Sendable, Hashable {
             let shares = min(262_144, max(2, request * 1024 / 1000))
             // As every runtime turns shares into weights (1 to 10000).
             settings.append(
-                isUnified ? ("cpu", "cpu.weight", String(1 + (shares - 2) * 9999 / 262_142)) : ("cpu", "cpu.shares", String(shares)))
+                isUnified
+                    ? ("cpu", "cpu.weight", String(1 + (shares - 2) * 9999 / 262_142))
+                    : ("cpu", "cpu.shares", String(shares)))
         }
         return settings
     }
@@ -207,9 +210,12 @@ struct ControlGroups: Sendable, Hashable {
         if isUnified {
             cpu = Self.number("usage_usec", in: Self.text(memory + "/cpu.stat")).map { $0 * 1000 }
         } else {
-            cpu = path("cpuacct", pod, container).flatMap { UInt64(Self.text($0 + "/cpuacct.usage").prefix(while: \.isNumber)) }
+            cpu = path("cpuacct", pod, container).flatMap {
+                UInt64(Self.text($0 + "/cpuacct.usage").prefix(while: \.isNumber))
+            }
         }
-        let current = Self.text(memory + (isUnified ? "/memory.current" : "/memory.usage_in_bytes")).prefix(while: \.isNumber)
+        let current = Self.text(memory + (isUnified ? "/memory.current" : "/memory.usage_in_bytes")).prefix(
+            while: \.isNumber)
         guard let cpu, let used = UInt64(current) else { return nil }
         let statistics = Self.text(memory + "/memory.stat")
         let idle = Self.number(isUnified ? "inactive_file" : "total_inactive_file", in: statistics) ?? 0

@@ -65,7 +65,8 @@ package final class ProcessRuntime: ContainerRuntime {
         groups = ControlGroups.found(mountInfo: mountInfo, name: Self.groupName(directory))
         if groups == nil {
             logger.warning(
-                "no control groups can be written here: cpu and memory limits of pods are not kept; everything else works")
+                "no control groups can be written here: cpu and memory limits of pods are not kept; everything else works"
+            )
         }
         try Files.makeDirectory(directory + "/pods", mode: 0o755)
         chmod(directory, 0o700)
@@ -176,7 +177,7 @@ package final class ProcessRuntime: ContainerRuntime {
             do throws(Problem) {
                 try await link.ask(.end)
                 await link.waitUntilClosed()
-            } catch where error.reason == .serviceUnavailable {
+            } catch  where error.reason == .serviceUnavailable {
                 logger.debug("the shim was gone already", metadata: ["sandbox": "\(id)"])
             }
         }

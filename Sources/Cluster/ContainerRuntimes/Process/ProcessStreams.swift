@@ -37,7 +37,8 @@ extension ProcessRuntime {
                 clinux_connect_inside(path, Int32(port), Self.connectMilliseconds)
             }
             guard socket >= 0 else {
-                throw Problem(.internalError, "dial tcp 127.0.0.1:\(port): connect: \(systemMessage(-socket).lowercased())")
+                throw Problem(
+                    .internalError, "dial tcp 127.0.0.1:\(port): connect: \(systemMessage(-socket).lowercased())")
             }
             return try await PulledChannel.socket(socket)
         } catch let problem as Problem {
@@ -66,13 +67,15 @@ extension ProcessRuntime {
         }
         do {
             let answers = try await PulledChannel.socket(socket)
-            let input = pipes.terminal >= 0
+            let input =
+                pipes.terminal >= 0
                 ? try await PulledChannel.pipe(input: pipes.terminal, output: pipes.terminal)
                 : try await PulledChannel.pipe(input: -1, output: pipes.input)
             let output = pipes.terminal >= 0 ? input : try await PulledChannel.pipe(input: pipes.output, output: -1)
             let errors = pipes.terminal >= 0 ? nil : try await PulledChannel.pipe(input: pipes.error, output: -1)
             return ProcessStreams(
-                input: input, outputs: output, errors: errors, answers: answers, terminal: pipes.terminal, setSize: resize)
+                input: input, outputs: output, errors: errors, answers: answers, terminal: pipes.terminal,
+                setSize: resize)
         } catch {
             throw Problem(.internalError, "the command's streams cannot be read: \(error)")
         }

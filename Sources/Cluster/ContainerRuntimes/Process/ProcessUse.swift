@@ -1,4 +1,5 @@
-// What containers use, where no control group counts it: the sum over their processes, and over the files that they wrote.
+// What containers use, where no control group counts it: the sum over their processes, and over the files that they
+// wrote.
 
 import Glibc
 

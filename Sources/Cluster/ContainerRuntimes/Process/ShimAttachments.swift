@@ -105,7 +105,9 @@ extension Shim {
         case .end:
             forget(attachment.input)
             attachments[client]?.input = -1
-            if machine.config(of: attachment.container)?.inputEndsOnce == true, processes[owner]?.process.terminal == nil {
+            if machine.config(of: attachment.container)?.inputEndsOnce == true,
+                processes[owner]?.process.terminal == nil
+            {
                 closeInput(of: owner)
             }
         case .bytes(let bytes):

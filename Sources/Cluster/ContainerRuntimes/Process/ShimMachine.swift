@@ -118,7 +118,9 @@ struct ShimMachine {
             }
             executionsMade += 1
             executions[executionsMade] = Execution(ticket: ticket, container: id, isStreamed: true)
-            return [.run(executionsMade, container: id, command: command, hasTerminal: hasTerminal, client: ticket.client)]
+            return [
+                .run(executionsMade, container: id, command: command, hasTerminal: hasTerminal, client: ticket.client)
+            ]
         case .attach(let id):
             guard containers[id]?.status.state == .running else {
                 return [.refuse(ticket, Problem(.notFound, "container \(id) is not running"))]
@@ -242,7 +244,9 @@ struct ShimMachine {
     }
 
     /// The container's limits were set, or could not be.
-    mutating func updated(_ id: String, _ resources: ContainerConfig.Resources, for ticket: Ticket, failure: Problem?) -> [Action] {
+    mutating func updated(_ id: String, _ resources: ContainerConfig.Resources, for ticket: Ticket, failure: Problem?)
+        -> [Action]
+    {
         if let failure { return [.refuse(ticket, failure)] }
         containers[id]?.config.resources = resources
         return [.answer(ticket, .null)]

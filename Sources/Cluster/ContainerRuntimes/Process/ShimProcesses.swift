@@ -173,7 +173,8 @@ extension Shim {
 extension Shim.Process {
     fileprivate mutating func wrote(_ bytes: [UInt8], _ isError: Bool, at moment: Timestamp) {
         if log != nil {
-            log?.write(isError ? errorLines.received(bytes, at: moment) : outputLines.received(bytes, at: moment), at: moment)
+            log?.write(
+                isError ? errorLines.received(bytes, at: moment) : outputLines.received(bytes, at: moment), at: moment)
         } else if isError {
             result.standardError += bytes.prefix(ExecResult.outputLimit - result.standardError.count)
         } else {

@@ -42,7 +42,9 @@ package enum ShimProgram {
             "making the pod's namespaces")
         for name in sandbox.kernelSettings.keys.sorted() { try set(name, sandbox.kernelSettings[name] ?? "") }
         var sharedProcesses: Int32 = -1
-        if sandbox.sharesProcesses { try checked(clinux_hold_processes(&sharedProcesses), "making the pod's pid namespace") }
+        if sandbox.sharesProcesses {
+            try checked(clinux_hold_processes(&sharedProcesses), "making the pod's pid namespace")
+        }
         try Files.makeDirectory(directory.sharedMemory)
         try checked(clinux_mount_tmpfs(directory.sharedMemory, "size=64m,mode=1777"), "mounting the pod's /dev/shm")
         for volume in sandbox.memoryVolumes {

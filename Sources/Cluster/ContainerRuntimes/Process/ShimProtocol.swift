@@ -16,7 +16,8 @@ enum ShimRequest: Sendable, Hashable {
     case execute(id: String, command: [String], timeoutMilliseconds: Int)
     /// Run a command whose standard streams come along as descriptors: input, output and error, or one terminal.
     case command(id: String, command: [String], hasTerminal: Bool)
-    /// Copy the streams of the container's program from now on to the descriptors that come along: input, output, error.
+    /// Copy the streams of the container's program from now on to the descriptors that come along: input, output,
+    /// error.
     case attach(id: String)
     /// The size of the terminal that the container's program has.
     case resize(id: String, columns: Int, rows: Int)

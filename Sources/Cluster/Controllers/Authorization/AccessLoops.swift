@@ -14,13 +14,13 @@ extension Resource {
         plural: "certificatesigningrequests", isNamespaced: false)
 }
 
-/// Runs the controllers that keep credentials and roles in order. The keys stay with whoever made this: it hands in what
-/// signs.
+/// Runs the controllers that keep credentials and roles in order. The keys stay with whoever made this: it hands in
+/// what signs.
 package struct AccessLoops: Sendable {
     /// Makes the token that a Secret of this name holds for a service account.
     package typealias MakeToken = @Sendable (_ account: Object, _ secret: String) throws(Problem) -> String
-    /// The certificate for an approved request, as PEM; nil when its signer is somebody else. Throws `BadRequest` when the
-    /// signer refuses it for good.
+    /// The certificate for an approved request, as PEM; nil when its signer is somebody else. Throws `BadRequest` when
+    /// the signer refuses it for good.
     package typealias Sign = @Sendable (_ request: Object) throws(Problem) -> String?
 
     let client: KubernetesClient
@@ -56,7 +56,8 @@ package struct AccessLoops: Sendable {
                 client: client, secrets: secrets, accounts: accounts, rootCertificate: rootCertificate,
                 makeToken: makeToken, logger: logger
             ).connect(),
-            CertificateController(client: client, requests: requests, sign: sign, clock: clock, logger: logger).connect(),
+            CertificateController(client: client, requests: requests, sign: sign, clock: clock, logger: logger)
+                .connect(),
             RoleAggregationController(client: client, roles: roles, logger: logger).connect(),
         ]
         let informers = [secrets, accounts, requests, roles]

@@ -32,8 +32,8 @@ struct RoleAggregationController: Sendable {
         return .done
     }
 
-    /// The rules of all selected roles in the order of their names, each once. What a selected role aggregates is in its
-    /// own rules already, or soon will be.
+    /// The rules of all selected roles in the order of their names, each once. What a selected role aggregates is in
+    /// its own rules already, or soon will be.
     static func rules(of role: Object, among all: [Object]) -> [JSON] {
         let selectors = (role["aggregationRule", "clusterRoleSelectors"]?.array ?? []).compactMap {
             try? LabelSelector($0)

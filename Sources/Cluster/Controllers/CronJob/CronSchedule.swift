@@ -3,7 +3,8 @@
 import Formats
 
 /// A schedule of five fields (minute, hour, day of month, month, day of week), after the standard parser of
-/// `github.com/robfig/cron/v3`, which Kubernetes uses: lists, ranges, steps, names of months and days, `?`, the macros, and `@every`.
+/// `github.com/robfig/cron/v3`, which Kubernetes uses: lists, ranges, steps, names of months and days, `?`, the macros,
+/// and `@every`.
 struct CronSchedule: Sendable, Equatable {
     /// Years looked ahead for a moment; a schedule like 30 February has none.
     static let horizonYears = 5
@@ -122,7 +123,8 @@ struct CronSchedule: Sendable, Equatable {
     /// The first moment after `moment` that the schedule names on a zone's clocks; nil when there is none within
     /// `horizonYears`.
     ///
-    /// A time that the clocks skip in spring does not happen; one that they show twice in autumn happens the first time.
+    /// A time that the clocks skip in spring does not happen; one that they show twice in autumn happens the first
+    /// time.
     func next(after moment: Timestamp, zone: CivilZone) -> Timestamp? {
         switch kind {
         case .every(let seconds):

@@ -4,7 +4,8 @@ import Formats
 import Objects
 
 extension DeploymentMachine {
-    /// After `rolling.go`: grow the new set as far as the surge allows, else shrink old ones as far as availability does.
+    /// After `rolling.go`: grow the new set as far as the surge allows, else shrink old ones as far as availability
+    /// does.
     mutating func roll() {
         ensureNewSet(create: true)
         if let set = newSet {

@@ -3,8 +3,8 @@
 import Formats
 import Objects
 
-/// After `k8s.io/endpointslice/reconciler.go`: endpoints stay in the slice they are in, new ones fill slices that have room,
-/// empty slices go; a Service without any endpoint keeps one empty slice.
+/// After `k8s.io/endpointslice/reconciler.go`: endpoints stay in the slice they are in, new ones fill slices that have
+/// room, empty slices go; a Service without any endpoint keeps one empty slice.
 struct EndpointSliceMachine: Sendable {
     /// Upstream's `--max-endpoints-per-slice`.
     static let endpointsPerSlice = 100
@@ -75,7 +75,9 @@ struct EndpointSliceMachine: Sendable {
         }
         // First everything that is in a slice already, in its place; then the new ones where there is room.
         var contents: [(slice: Object?, endpoints: [JSON])] = slices.map { slice in
-            let staying = (slice["endpoints"]?.array ?? []).compactMap { waiting.removeValue(forKey: Self.identity($0)) }
+            let staying = (slice["endpoints"]?.array ?? []).compactMap {
+                waiting.removeValue(forKey: Self.identity($0))
+            }
             return (slice, staying)
         }
         var fresh = order.compactMap { waiting[$0] }[...]
@@ -102,13 +104,15 @@ struct EndpointSliceMachine: Sendable {
 
     /// A slice with this content; nil when it has it already.
     private func write(_ slice: Object?, ports: JSON, endpoints: [JSON], family: String) -> Action? {
-        var wanted = slice ?? Object([
-            "apiVersion": .string(Resource.endpointSlices.apiVersion), "kind": "EndpointSlice",
-            "metadata": [
-                "generateName": .string(service.name + "-"), "namespace": .string(service.namespace),
-                "ownerReferences": .array([OwnerReference(controller: service).tree]),
-            ],
-        ])
+        var wanted =
+            slice
+            ?? Object([
+                "apiVersion": .string(Resource.endpointSlices.apiVersion), "kind": "EndpointSlice",
+                "metadata": [
+                    "generateName": .string(service.name + "-"), "namespace": .string(service.namespace),
+                    "ownerReferences": .array([OwnerReference(controller: service).tree]),
+                ],
+            ])
         if wanted.labels != labels { wanted.labels = labels }
         wanted["addressType"] = .string(family)
         if (wanted["endpoints"] ?? .array([])) != .array(endpoints) { wanted["endpoints"] = .array(endpoints) }

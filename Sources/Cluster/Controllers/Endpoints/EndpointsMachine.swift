@@ -3,7 +3,8 @@
 import Formats
 import Objects
 
-/// After `kubernetes/pkg/controller/endpoint`: one subset for each set of ports that pods resolve the Service's ports to.
+/// After `kubernetes/pkg/controller/endpoint`: one subset for each set of ports that pods resolve the Service's ports
+/// to.
 struct EndpointsMachine: Sendable {
     /// Addresses in one object; the rest are left out and the annotation says so.
     static let addressLimit = 1000
@@ -65,11 +66,12 @@ struct EndpointsMachine: Sendable {
 
     /// Ports without the empty names that slices carry.
     private static func plain(_ ports: JSON) -> JSON {
-        .array((ports.array ?? []).map { port in
-            var port = port
-            if port["name"]?.string == "" { port["name"] = nil }
-            return port
-        })
+        .array(
+            (ports.array ?? []).map { port in
+                var port = port
+                if port["name"]?.string == "" { port["name"] = nil }
+                return port
+            })
     }
 
     private func address(of pod: Object) -> JSON? {

@@ -79,12 +79,13 @@ struct MirrorMachine: Sendable {
         }
         slice["addressType"] = .string(family)
         slice["endpoints"] = .array(Array(all.prefix(Self.addressLimit)))
-        slice["ports"] = .array((subset["ports"]?.array ?? []).map { port in
-            var port = port
-            port["name"] = port["name"] ?? ""
-            port["protocol"] = port["protocol"] ?? "TCP"
-            return port
-        })
+        slice["ports"] = .array(
+            (subset["ports"]?.array ?? []).map { port in
+                var port = port
+                port["name"] = port["name"] ?? ""
+                port["protocol"] = port["protocol"] ?? "TCP"
+                return port
+            })
         return slice
     }
 }

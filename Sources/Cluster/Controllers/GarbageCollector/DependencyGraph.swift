@@ -3,7 +3,8 @@
 import Objects
 import Reconciling
 
-/// Objects by uid with their owners and dependants. Owners that are not watched appear only as the uid they are named by.
+/// Objects by uid with their owners and dependants. Owners that are not watched appear only as the uid they are named
+/// by.
 struct DependencyGraph: Sendable {
     struct Node: Sendable {
         var resource: Resource

@@ -7,8 +7,8 @@ import Objects
 import Reconciling
 import Synchronization
 
-/// The shell of `DependencyGraph` and `GarbageCollectorMachine`. Absence is believed only after a live look: a cache that
-/// is behind must not cost an object its life.
+/// The shell of `DependencyGraph` and `GarbageCollectorMachine`. Absence is believed only after a live look: a cache
+/// that is behind must not cost an object its life.
 package struct GarbageCollector: Sendable {
     static let component = "garbage-collector-controller"
     /// How long an object waits whose owner's kind the server does not know.
@@ -65,7 +65,9 @@ package struct GarbageCollector: Sendable {
     func reconcile(_ uid: String) async throws -> Outcome {
         if !monitors.areSynced { return .again(after: Self.syncInterval) }
         let (node, dependents) = graph.graph.withLock { ($0[uid], $0.dependents(of: uid)) }
-        guard let node, let object = try await client.find(node.resource, node.key), object.uid == uid else { return .done }
+        guard let node, let object = try await client.find(node.resource, node.key), object.uid == uid else {
+            return .done
+        }
         if object.isTerminating {
             if object.finalizers.contains(GarbageCollectorMachine.orphanFinalizer) {
                 for dependent in dependents { try await orphan(dependent, from: uid) }
@@ -134,9 +136,12 @@ package struct GarbageCollector: Sendable {
         of owner: OwnerReference, for object: Object
     ) async throws -> GarbageCollectorMachine.OwnerState {
         guard let resource = monitors.resource(apiVersion: owner.apiVersion, kind: owner.kind) else {
-            logger.warning("the server does not know the owner's kind; the object stays", metadata: [
-                "object": "\(object.kind) \(object.key)", "owner": "\(owner.apiVersion) \(owner.kind) \(owner.name)",
-            ])
+            logger.warning(
+                "the server does not know the owner's kind; the object stays",
+                metadata: [
+                    "object": "\(object.kind) \(object.key)",
+                    "owner": "\(owner.apiVersion) \(owner.kind) \(owner.name)",
+                ])
             return .unknown
         }
         if resource.isNamespaced, object.namespace.isEmpty {
@@ -162,7 +167,8 @@ package struct GarbageCollector: Sendable {
     }
 
     private func orphan(_ dependent: String, from owner: String) async throws {
-        guard let node = graph.graph.withLock({ $0[dependent] }), let object = try await client.find(node.resource, node.key)
+        guard let node = graph.graph.withLock({ $0[dependent] }),
+            let object = try await client.find(node.resource, node.key)
         else { return }
         let left = object.ownerReferences.filter { $0.uid != owner }
         if left.count != object.ownerReferences.count { try await set(left, on: object, node.resource) }

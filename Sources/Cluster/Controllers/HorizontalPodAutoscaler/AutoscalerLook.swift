@@ -45,7 +45,9 @@ struct AutoscalerLook: Sendable {
                 outcome.failure = outcome.failure ?? (reason, error.message)
             }
         }
-        if outcome.failure != nil, let replicas = outcome.replicas, replicas < currentReplicas { outcome.replicas = nil }
+        if outcome.failure != nil, let replicas = outcome.replicas, replicas < currentReplicas {
+            outcome.replicas = nil
+        }
         return outcome
     }
 

@@ -50,7 +50,8 @@ struct ScalingMachine: Sendable {
             let rate = upLimit(current, behavior?["scaleUp"], now)
             if replicas > min(rate, most) {
                 replicas = min(rate, most)
-                limit = rate < most
+                limit =
+                    rate < most
                     ? ("ScaleUpLimit", "the desired replica count is increasing faster than the maximum scale rate")
                     : ("TooManyReplicas", "the desired replica count is more than the maximum replica count")
             }
@@ -58,7 +59,8 @@ struct ScalingMachine: Sendable {
             let rate = downLimit(current, behavior?["scaleDown"], now)
             if replicas < max(rate, least) {
                 replicas = max(rate, least)
-                limit = rate > least
+                limit =
+                    rate > least
                     ? ("ScaleDownLimit", "the desired replica count is decreasing faster than the maximum scale rate")
                     : ("TooFewReplicas", "the desired replica count is less than the minimum replica count")
             }
@@ -118,9 +120,11 @@ struct ScalingMachine: Sendable {
     }
 
     private func upLimit(_ current: Int, _ rules: JSON?, _ now: Timestamp) -> Int {
-        let policies = rules?["policies"]?.array ?? [
-            ["type": "Pods", "value": 4, "periodSeconds": 15], ["type": "Percent", "value": 100, "periodSeconds": 15],
-        ]
+        let policies =
+            rules?["policies"]?.array ?? [
+                ["type": "Pods", "value": 4, "periodSeconds": 15],
+                ["type": "Percent", "value": 100, "periodSeconds": 15],
+            ]
         let limits = policies.map { policy -> Int in
             let value = policy["value"]?.integer ?? 0
             let grown = changed(within: policy["periodSeconds"]?.integer ?? 0, up: true, now)

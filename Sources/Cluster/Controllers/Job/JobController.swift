@@ -99,12 +99,14 @@ package struct JobController: Sendable {
         guard pod.hasJobFinalizer else { return }
         let left = pod.finalizers.filter { $0 != JobLabel.finalizer }
         do {
-            try await client.patch(.pods, pod.key, .merge, [
-                "metadata": [
-                    "uid": .string(pod.uid), "resourceVersion": .string(pod.resourceVersion),
-                    "finalizers": left.isEmpty ? .null : .array(left.map { .string($0) }),
-                ]
-            ])
+            try await client.patch(
+                .pods, pod.key, .merge,
+                [
+                    "metadata": [
+                        "uid": .string(pod.uid), "resourceVersion": .string(pod.resourceVersion),
+                        "finalizers": left.isEmpty ? .null : .array(left.map { .string($0) }),
+                    ]
+                ])
         } catch let problem as Problem where problem.code == 404 {
             return
         }

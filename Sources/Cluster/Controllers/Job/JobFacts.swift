@@ -97,14 +97,16 @@ struct JobWishes: Sendable {
         for (position, rule) in failureRules.enumerated() {
             let action = rule["action"]?.string ?? ""
             if let codes = rule["onExitCodes"], let (name, code) = Self.container(of: pod, exiting: codes) {
-                let message = "Container \(name) for pod \(pod.namespace)/\(pod.name) failed with exit code \(code) "
+                let message =
+                    "Container \(name) for pod \(pod.namespace)/\(pod.name) failed with exit code \(code) "
                     + "matching \(action) rule at index \(position)"
                 return (action, message)
             }
             for pattern in rule["onPodConditions"]?.array ?? [] {
                 let type = pattern["type"]?.string ?? ""
                 guard pod.condition(type)?["status"]?.string == pattern["status"]?.string ?? "True" else { continue }
-                let message = "Pod \(pod.namespace)/\(pod.name) has condition \(type) "
+                let message =
+                    "Pod \(pod.namespace)/\(pod.name) has condition \(type) "
                     + "matching \(action) rule at index \(position)"
                 return (action, message)
             }

@@ -72,7 +72,9 @@ struct NamespaceMachine: Sendable {
                 "NamespaceContentRemaining", "False", reason: "ContentRemoved",
                 message: "All content successfully removed")
         } else {
-            let counts = left.map { "\($0.resource.plural).\($0.resource.group) has \($0.objects.count) resource instances" }
+            let counts = left.map {
+                "\($0.resource.plural).\($0.resource.group) has \($0.objects.count) resource instances"
+            }
             conditions.set(
                 "NamespaceContentRemaining", "True", reason: "SomeResourcesRemain",
                 message: "Some resources are remaining: " + counts.sorted().joined(separator: ", "), refreshed: true)

@@ -87,7 +87,8 @@ package struct NodeLifecycleController: Sendable {
         }
         if let taints = decision.taints {
             try await client.patch(
-                .nodes, key, .merge, [
+                .nodes, key, .merge,
+                [
                     "metadata": decision.status == nil ? ["resourceVersion": .string(node.resourceVersion)] : [:],
                     "spec": ["taints": taints.isEmpty ? .null : .array(taints)],
                 ])

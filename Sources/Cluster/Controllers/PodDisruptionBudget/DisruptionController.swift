@@ -70,7 +70,8 @@ package struct DisruptionController: Sendable {
             guard var owner = find(reference, in: pod.namespace) else {
                 throw Problem(
                     .unknown,
-                    "\(reference.kind) \(reference.name) of pod \"\(pod.name)\" does not implement the scale subresource")
+                    "\(reference.kind) \(reference.name) of pod \"\(pod.name)\" does not implement the scale subresource"
+                )
             }
             if let above = owner.controllerReference, let top = find(above, in: pod.namespace) { owner = top }
             counts[owner.uid] = owner.desiredReplicas

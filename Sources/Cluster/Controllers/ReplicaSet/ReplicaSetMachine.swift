@@ -28,7 +28,9 @@ struct ReplicaSetMachine: Sendable {
         if replicaSet.isTerminating { return nil }
         let missing = replicaSet.desiredReplicas - pods.count
         if missing > 0 { return .create(min(missing, PodControl.burstLimit)) }
-        if missing < 0 { return .delete(Array(Self.inOrderOfDeletion(pods).prefix(min(-missing, PodControl.burstLimit)))) }
+        if missing < 0 {
+            return .delete(Array(Self.inOrderOfDeletion(pods).prefix(min(-missing, PodControl.burstLimit))))
+        }
         return nil
     }
 
@@ -38,7 +40,8 @@ struct ReplicaSetMachine: Sendable {
         let available = pods.filter { $0.podAvailable(minReadySeconds: minReadySeconds, now: now) == .zero }.count
         var status = replicaSet.status
         status["replicas"] = JSON(pods.count)
-        status["fullyLabeledReplicas"] = .count(pods.filter { LabelSelector(matchLabels: labels).matches($0.labels) }.count)
+        status["fullyLabeledReplicas"] = .count(
+            pods.filter { LabelSelector(matchLabels: labels).matches($0.labels) }.count)
         status["readyReplicas"] = .count(pods.filter(\.isPodReady).count)
         status["availableReplicas"] = .count(available)
         status["observedGeneration"] = JSON(replicaSet.generation)
@@ -78,7 +81,8 @@ private struct DeletionRank: Comparable {
     init(_ pod: Object) {
         let phases = ["Pending": 0, "": 0, "Unknown": 1]
         let cost = pod.annotations["controller.kubernetes.io/pod-deletion-cost"].flatMap { Int64($0) } ?? 0
-        let restarts = (pod.status["containerStatuses"]?.array ?? []).map { $0["restartCount"]?.integer ?? 0 }.max() ?? 0
+        let restarts =
+            (pod.status["containerStatuses"]?.array ?? []).map { $0["restartCount"]?.integer ?? 0 }.max() ?? 0
         values = [
             pod.spec["nodeName"]?.string ?? "" == "" ? 0 : 1,
             Int64(phases[pod.podPhase] ?? 2),

@@ -14,8 +14,8 @@ struct Claim: Sendable {
     /// Belong to the owner but no longer match its selector: let them go.
     var release: [Object] = []
 
-    /// After `k8s.io/kubernetes/pkg/controller/controller_ref_manager.go`. An owner that is going claims nothing new and
-    /// lets nothing go; an object that is going is neither taken nor let go.
+    /// After `k8s.io/kubernetes/pkg/controller/controller_ref_manager.go`. An owner that is going claims nothing new
+    /// and lets nothing go; an object that is going is neither taken nor let go.
     init(owner: Object, selector: LabelSelector, candidates: [Object]) {
         for object in candidates {
             let matches = selector.matches(object.labels)

@@ -66,13 +66,17 @@ struct VolumeMachine: Sendable {
         let storage = wishes.className.flatMap { classes[$0] }
         if storage?.waitsForConsumer == true, wishes.selectedNode == nil {
             if let waiting = users.first {
-                return [.tell(
-                    claim, isWarning: false, reason: "WaitForPodScheduled",
-                    message: "waiting for pod \(waiting.name) to be scheduled")]
+                return [
+                    .tell(
+                        claim, isWarning: false, reason: "WaitForPodScheduled",
+                        message: "waiting for pod \(waiting.name) to be scheduled")
+                ]
             }
-            return [.tell(
-                claim, isWarning: false, reason: "WaitForFirstConsumer",
-                message: "waiting for first consumer to be created before binding")]
+            return [
+                .tell(
+                    claim, isWarning: false, reason: "WaitForFirstConsumer",
+                    message: "waiting for first consumer to be created before binding")
+            ]
         }
         let free = volumes.filter {
             $0.volumeOwner == nil && ($0.spec["storageClassName"]?.string ?? "") == wishes.className ?? ""
@@ -113,10 +117,12 @@ struct VolumeMachine: Sendable {
             return marked == claim ? [note] : [.updateClaim(marked), note]
         }
         if wishes.volumeMode == "Block" {
-            return [.tell(
-                claim, isWarning: true, reason: "ProvisioningFailed",
-                message: "failed to provision volume with StorageClass \"\(storage.name)\": "
-                    + "block volumes are not provisioned on local directories")]
+            return [
+                .tell(
+                    claim, isWarning: true, reason: "ProvisioningFailed",
+                    message: "failed to provision volume with StorageClass \"\(storage.name)\": "
+                        + "block volumes are not provisioned on local directories")
+            ]
         }
         var volume = Object(.persistentVolumes, name: "pvc-\(claim.uid)")
         volume.annotations[VolumeMark.provisionedBy] = Self.provisioner
@@ -217,9 +223,11 @@ struct VolumeMachine: Sendable {
         if !released.isEmpty { return released }
         guard volume.spec["persistentVolumeReclaimPolicy"]?.string == "Delete" else { return [] }
         if volume.annotations[VolumeMark.provisionedBy] == Self.provisioner { return [.reclaim(volume)] }
-        return [.tell(
-            volume, isWarning: true, reason: "VolumeFailedDelete",
-            message: "no volume plugin that is able to delete volume \"\(volume.name)\" is known")]
+        return [
+            .tell(
+                volume, isWarning: true, reason: "VolumeFailedDelete",
+                message: "no volume plugin that is able to delete volume \"\(volume.name)\" is known")
+        ]
     }
 
     private func phase(_ phase: String, of volume: Object) -> [Action] {

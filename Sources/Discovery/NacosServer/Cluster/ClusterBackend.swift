@@ -13,7 +13,8 @@ package struct ClusterBackend: Sendable {
     private let namespaces: ClusterNamespaces
     private let accounts: Accounts?
 
-    /// `configurations` are run by somebody else. With `checksAccess` users have to log in, and may do what their roles allow.
+    /// `configurations` are run by somebody else. With `checksAccess` users have to log in, and may do what their roles
+    /// allow.
     package init(
         client: KubernetesClient, catalogue: ServiceCatalogue, configurations: any ConfigStore, checksAccess: Bool,
         logger: Logger

@@ -1,4 +1,5 @@
-// What is kept of a service beyond the life of its writers: persistent instances, settings, and what an operator changed.
+// What is kept of a service beyond the life of its writers: persistent instances, settings, and what an operator
+// changed.
 
 import Catalogue
 import Formats

@@ -108,7 +108,9 @@ private struct Onlookers<Name: Hashable> {
 
     func of(_ name: Name) -> [Connection] { byName[name].map { Array($0.values) } ?? [] }
 
-    mutating func add(_ connection: Connection, to name: Name) { byName[name, default: [:]][connection.id] = connection }
+    mutating func add(_ connection: Connection, to name: Name) {
+        byName[name, default: [:]][connection.id] = connection
+    }
 
     mutating func remove(_ connection: Connection, from name: Name) {
         byName[name]?[connection.id] = nil

@@ -39,7 +39,9 @@ struct OpenAPI: Sendable {
         do throws(NacosProblem) {
             try backend.accounts?.check(request)
             if request.path.hasPrefix("/nacos/v1/ns/instance") { return try namingV1.answerAtOnce(request) }
-            guard let rest = Self.rest(of: request.path, after: ["/nacos/v3/client/ns/", "/nacos/v2/ns/"]) else { return nil }
+            guard let rest = Self.rest(of: request.path, after: ["/nacos/v3/client/ns/", "/nacos/v2/ns/"]) else {
+                return nil
+            }
             return try naming.answerAtOnce(request, rest: rest)
         } catch {
             return .refusal(error, path: request.path)

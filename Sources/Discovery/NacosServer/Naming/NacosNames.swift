@@ -20,8 +20,8 @@ enum NacosNames {
         guard let name, !name.isEmpty else { throw .missing(parameter: "serviceName") }
         let (nameGroup, bareName) = split(name)
         let spokenGroup = nameGroup ?? group ?? ""
-        // SOFA's clients that were given no namespace say this one, where those of other registries say none: their services
-        // are in the one place where all worlds look (`com.alipay.sofa.rpc.registry.nacos.NacosRegistry`).
+        // SOFA's clients that were given no namespace say this one, where those of other registries say none: their
+        // services are in the one place where all worlds look (`com.alipay.sofa.rpc.registry.nacos.NacosRegistry`).
         let isSOFA = namespace == SOFAInterface.root && SOFAInterface(nacosName: bareName) != nil
         let service = ServiceName(
             namespace: isSOFA ? ServiceName.defaultNamespace : catalogueNamespace(namespace),

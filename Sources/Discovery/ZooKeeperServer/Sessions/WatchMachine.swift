@@ -65,7 +65,9 @@ struct WatchMachine: Sendable {
     }
 
     mutating func disconnected(_ session: Int64) {
-        for path in paths[session] ?? [] { removed([.data, .children, .persistent, .recursive], at: path, session: session) }
+        for path in paths[session] ?? [] {
+            removed([.data, .children, .persistent, .recursive], at: path, session: session)
+        }
     }
 
     /// Something happened to a path; returns whom to tell, once each. One-shot watches that it fires are gone.

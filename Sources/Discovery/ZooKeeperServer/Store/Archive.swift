@@ -21,8 +21,8 @@ package enum ZooKeeperArchive {
         return Array(buffer.readableBytesView)
     }
 
-    /// Makes a directory with these znodes. `secondsSinceEpoch` makes the new tree's zxids later than any that was given
-    /// since the backup, so that no client has seen more than there is.
+    /// Makes a directory with these znodes. `secondsSinceEpoch` makes the new tree's zxids later than any that was
+    /// given since the backup, so that no client has seen more than there is.
     package static func restore(
         _ bytes: [UInt8], to directory: String, secondsSinceEpoch: Int64
     ) throws(Problem) {

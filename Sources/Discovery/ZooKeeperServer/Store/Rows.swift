@@ -60,7 +60,8 @@ struct RowSum {
 struct NodeRow {
     static let upsert = """
         INSERT INTO node VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-        ON CONFLICT (id) DO UPDATE SET path = ?2, data = ?3, access = ?4, owner = ?5, czxid = ?6, mzxid = ?7, ctime = ?8,
+        ON CONFLICT (id) DO UPDATE SET path = ?2, data = ?3, access = ?4, owner = ?5, czxid = ?6,
+        mzxid = ?7, ctime = ?8,
             mtime = ?9, version = ?10, aversion = ?11, checksum = ?12
         """
 
@@ -83,7 +84,9 @@ struct NodeRow {
         let path = Array(row.bytes(1))
         let list = Array(row.bytes(3))
         var reader = JuteReader(ByteBuffer(bytes: list))
-        guard let entries = try? reader.accessList(), let name = String(validating: path, as: UTF8.self) else { return nil }
+        guard let entries = try? reader.accessList(), let name = String(validating: path, as: UTF8.self) else {
+            return nil
+        }
         let node = Node(
             id: row.number(0), data: row.data(2), access: access.number(of: entries), kind: .init(owner: row.number(4)),
             czxid: row.number(5), mzxid: row.number(6), pzxid: 0, ctime: row.number(7), mtime: row.number(8),

@@ -18,8 +18,8 @@ final class StateFile: Sendable {
 
     private let writer: Mutex<Writer?>
 
-    /// Opens or makes the file in a directory, and reads all of it. A file that is damaged, foreign or of a newer format
-    /// is refused and left as it is.
+    /// Opens or makes the file in a directory, and reads all of it. A file that is damaged, foreign or of a newer
+    /// format is refused and left as it is.
     static func open(in directory: String) throws(Problem) -> (file: StateFile, state: StoredState) {
         guard mkdir(directory, 0o700) == 0 || errno == EEXIST else {
             throw Problem(.forbidden, "cannot make \(directory): \(String(cString: strerror(errno)))")
@@ -87,7 +87,8 @@ final class StateFile: Sendable {
             }
             let version = try database.number("PRAGMA user_version")
             guard version <= formatVersion else {
-                let words = "\(path) has format \(version), and this program reads up to \(formatVersion): use the newer one"
+                let words =
+                    "\(path) has format \(version), and this program reads up to \(formatVersion): use the newer one"
                 throw DatabaseFailure(Problem(.invalid, words))
             }
             try database.run("BEGIN")
@@ -249,7 +250,8 @@ private struct Writer {
 
     func close() {
         for each in [
-            begin, commit, rollback, putNode, putDirectory, removeNode, removeDirectory, putSession, removeSession, putState,
+            begin, commit, rollback, putNode, putDirectory, removeNode, removeDirectory, putSession, removeSession,
+            putState,
         ] { each.finish() }
         database.close()
     }

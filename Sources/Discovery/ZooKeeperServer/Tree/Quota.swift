@@ -1,7 +1,8 @@
 // Limits on the size of a part of the tree, as `setquota` of ZooKeeper's shell writes them.
 
-/// The quotas of `/zookeeper/quota`. A limit is a znode `zookeeper_limits` below the path that it limits; what is used is
-/// told in `zookeeper_stats` beside it (org.apache.zookeeper.Quotas, StatsTrack). Soft limits are told, hard ones held.
+/// The quotas of `/zookeeper/quota`. A limit is a znode `zookeeper_limits` below the path that it limits; what is used
+/// is told in `zookeeper_stats` beside it (org.apache.zookeeper.Quotas, StatsTrack). Soft limits are told, hard ones
+/// held.
 struct QuotaTable: Hashable, Sendable {
     static let root = "/zookeeper/quota"
     static let limitsSuffix = "/zookeeper_limits"

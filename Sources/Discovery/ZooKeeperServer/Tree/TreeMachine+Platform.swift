@@ -1,4 +1,5 @@
-// What the platform itself does with the tree: shows instances, mirrors tables, ends what is over; and what goes to disk.
+// What the platform itself does with the tree: shows instances, mirrors tables, ends what is over; and what goes to
+// disk.
 
 extension TreeMachine {
     /// Makes a directory that a view needs, and what is above it, as containers: they go when they have emptied.

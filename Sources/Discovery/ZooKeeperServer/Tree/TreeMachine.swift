@@ -28,8 +28,8 @@ enum ChangeResult: Hashable, Sendable {
     case set(Stat)
 }
 
-/// The pure part of the store of znodes. Every change is made at once, under the next zxid; the shell keeps answers that
-/// rest on it back until it is on disk. What follows is taken with `drainEvents` and `drainDirty`.
+/// The pure part of the store of znodes. Every change is made at once, under the next zxid; the shell keeps answers
+/// that rest on it back until it is on disk. What follows is taken with `drainEvents` and `drainDirty`.
 struct TreeMachine: Sendable {
     let limits: Limits
     var nodes: [String: Node]
@@ -50,7 +50,10 @@ struct TreeMachine: Sendable {
     var journal: [String: Node?]?
 
     /// A tree as it was stored; an empty one gets what every ZooKeeper has.
-    init(nodes stored: [String: Node] = [:], access: AccessTable = AccessTable(), zxid: Int64 = 0, limits: Limits = Limits()) {
+    init(
+        nodes stored: [String: Node] = [:], access: AccessTable = AccessTable(), zxid: Int64 = 0,
+        limits: Limits = Limits()
+    ) {
         nodes = stored
         self.access = access
         self.zxid = zxid
@@ -184,7 +187,9 @@ struct TreeMachine: Sendable {
             guard existing.kind == .rendered else { throw .nodeExists }
         }
         guard !isBelowEphemeral else { throw .noChildrenForEphemerals }
-        guard nodes.count < limits.nodes, dataBytes + creation.dataBytes <= limits.dataBytes else { throw .quotaExceeded }
+        guard nodes.count < limits.nodes, dataBytes + creation.dataBytes <= limits.dataBytes else {
+            throw .quotaExceeded
+        }
         try checkQuota(of: path, nodes: 1, bytes: creation.dataBytes)
         if nodes[path] != nil { remove(at: path) }
         let kind: Node.Kind =
@@ -199,7 +204,9 @@ struct TreeMachine: Sendable {
     }
 
     private mutating func delete(_ path: String, version: Int32, by caller: Caller) throws(ErrorCode) {
-        guard Path.isValid(path), path != "/", path != "/zookeeper", path != "/zookeeper/quota" else { throw .badArguments }
+        guard Path.isValid(path), path != "/", path != "/zookeeper", path != "/zookeeper/quota" else {
+            throw .badArguments
+        }
         guard let parent = nodes.index(forKey: Path.parent(path)), let place = nodes.index(forKey: path) else {
             throw .noNode
         }

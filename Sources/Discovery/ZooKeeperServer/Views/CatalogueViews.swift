@@ -5,7 +5,8 @@ import Frameworks
 import Logging
 import Timing
 
-/// Keeps the directories of instances and Dubbo's tables in step with the catalogue, both ways. Runs on the keeper's loop.
+/// Keeps the directories of instances and Dubbo's tables in step with the catalogue, both ways. Runs on the keeper's
+/// loop.
 final class CatalogueViews {
     private let catalogue: ServiceCatalogue
     private let logger: Logger
@@ -123,7 +124,9 @@ final class CatalogueViews {
         case .everything:
             let known = Set(catalogue.services()).union(rendered.keys)
             for service in known { refresh(service, in: keeper) }
-            for mapping in catalogue.mappings() { refreshMapping(mapping.interface, ServiceName.defaultNamespace, keeper) }
+            for mapping in catalogue.mappings() {
+                refreshMapping(mapping.interface, ServiceName.defaultNamespace, keeper)
+            }
         }
         keeper.flush()
     }
@@ -156,14 +159,16 @@ final class CatalogueViews {
         perform(lookers.upToDate.map { .acknowledge(session: $0, service) })
     }
 
-    /// No client of ours has declared it here itself: what ZooKeeper's own clients imply is shown, what they wrote is there.
+    /// No client of ours has declared it here itself: what ZooKeeper's own clients imply is shown, what they wrote is
+    /// there.
     private func isForeign(_ instance: Instance, _ snapshot: ServiceSnapshot) -> Bool {
         func isOurs(_ record: Instance) -> Bool {
             record.origin == .zookeeper && !record.isImplied && !record.lifetime.isElsewhere
         }
-        return !isOurs(instance) && !snapshot.records.contains {
-            isOurs($0) && $0.address == instance.address && $0.port == instance.port
-        }
+        return !isOurs(instance)
+            && !snapshot.records.contains {
+                isOurs($0) && $0.address == instance.address && $0.port == instance.port
+            }
     }
 
     /// Clients' own znodes at an address that is leaving go from the tree, so that no consumer finds it there.

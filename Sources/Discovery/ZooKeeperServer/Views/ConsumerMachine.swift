@@ -85,7 +85,9 @@ struct ConsumerMachine: Sendable {
         var gone: [(String, Int64)] = []
         for (directory, sessions) in looks {
             for (session, look) in sessions {
-                if let told = look.toldMilliseconds, told + Self.patienceMilliseconds < now { gone.append((directory, session)) }
+                if let told = look.toldMilliseconds, told + Self.patienceMilliseconds < now {
+                    gone.append((directory, session))
+                }
             }
         }
         return gone.flatMap { unwatched($0.0, by: $0.1) }

@@ -8,8 +8,8 @@ enum RegistrationAction: Hashable, Sendable {
     case deregister(Instance, ServiceName)
 }
 
-/// Several znodes may stand for one instance (a provider that registers again with other parameters before its old znode
-/// is gone): it is what the latest says, and goes with the last.
+/// Several znodes may stand for one instance (a provider that registers again with other parameters before its old
+/// znode is gone): it is what the latest says, and goes with the last.
 struct RegistrationMachine: Sendable {
     struct Registration: Hashable, Sendable {
         var service: ServiceName

@@ -37,7 +37,8 @@ struct ViewDirectory: Hashable, Sendable {
         guard let root = parts.first, parts.count >= 2, !parts[1].isEmpty else { return nil }
         switch (String(root), parts.count) {
         case (Self.applicationRoot, 2): self.init(namespace: namespace, layout: .application(String(parts[1])))
-        case (Self.dubboRoot, 3) where parts[2] == DubboCategory.providers.rawValue && !Self.dubboOwn.contains(parts[1]):
+        case (Self.dubboRoot, 3)
+        where parts[2] == DubboCategory.providers.rawValue && !Self.dubboOwn.contains(parts[1]):
             guard let interface = FormEncoding.decode(String(parts[1])) else { return nil }
             self.init(namespace: namespace, layout: .dubbo(interface: interface))
         case (SOFAInterface.root, 3) where parts[2] == DubboCategory.providers.rawValue:
@@ -54,7 +55,9 @@ struct ViewDirectory: Hashable, Sendable {
         } else if let interface = SOFAInterface(nacosName: name) {
             self.init(namespace: service.namespace, layout: .sofa(interface: interface.name))
         } else {
-            guard service.group == ServiceName.defaultGroup, !name.contains("/"), !name.contains(":") else { return nil }
+            guard service.group == ServiceName.defaultGroup, !name.contains("/"), !name.contains(":") else {
+                return nil
+            }
             self.init(namespace: service.namespace, layout: .application(name))
         }
         guard Path.isValid(path) else { return nil }
@@ -88,7 +91,9 @@ extension ViewDirectory {
         switch layout {
         case .dubbo(let interface):
             guard var url = ProviderURL(nodeName: name) else { return nil }
-            if DubboInterface(parameters: url.parameters, path: url.path) == nil { url.parameters["interface"] = interface }
+            if DubboInterface(parameters: url.parameters, path: url.path) == nil {
+                url.parameters["interface"] = interface
+            }
             guard let provider = DubboProvider(url: url) else { return nil }
             let instance = Instance(
                 id: name, address: url.host, port: url.port, protocolName: url.scheme, weight: provider.weight,

@@ -70,7 +70,8 @@ struct JuteReader {
             let permissions = try int()
             entries.append(
                 AccessEntry(
-                    permissions: Permissions(rawValue: permissions), identity: Identity(scheme: try text(), id: try text())))
+                    permissions: Permissions(rawValue: permissions),
+                    identity: Identity(scheme: try text(), id: try text())))
         }
         return entries
     }

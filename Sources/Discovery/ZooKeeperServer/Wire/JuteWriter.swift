@@ -37,7 +37,8 @@ extension ByteBuffer {
     }
 
     mutating func writeJute(_ stat: Stat) {
-        writeMultipleIntegers(stat.czxid, stat.mzxid, stat.ctime, stat.mtime, stat.version, stat.cversion, stat.aversion)
+        writeMultipleIntegers(
+            stat.czxid, stat.mzxid, stat.ctime, stat.mtime, stat.version, stat.cversion, stat.aversion)
         writeMultipleIntegers(stat.ephemeralOwner, stat.dataLength, stat.numChildren, stat.pzxid)
     }
 

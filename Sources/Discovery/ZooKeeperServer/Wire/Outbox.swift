@@ -2,8 +2,8 @@
 
 import NIOCore
 
-/// The pure part of a connection's output. Whatever rests on a change goes only when that change is on disk, and whatever
-/// comes after it goes behind it.
+/// The pure part of a connection's output. Whatever rests on a change goes only when that change is on disk, and
+/// whatever comes after it goes behind it.
 struct Outbox {
     private var ready = ByteBuffer()
     private var held = ByteBuffer()

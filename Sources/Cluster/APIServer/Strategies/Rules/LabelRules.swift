@@ -1,4 +1,5 @@
-// Checks of labels, selectors, counts that may be percentages, and conditions (upstream: apimachinery, pkg/apis/meta/v1/validation).
+// Checks of labels, selectors, counts that may be percentages, and conditions (upstream: apimachinery,
+// pkg/apis/meta/v1/validation).
 
 import Formats
 import Objects

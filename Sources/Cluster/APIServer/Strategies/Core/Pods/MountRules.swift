@@ -1,4 +1,5 @@
-// Validation of volume mounts and devices. Some paths are upstream's own slips and kept, because they are what clients see.
+// Validation of volume mounts and devices. Some paths are upstream's own slips and kept, because they are what clients
+// see.
 
 import Formats
 
