@@ -40,6 +40,13 @@ private let start = ContinuousClock.now
         #expect(patience(0, 60, 120, 180) == 90)
     }
 
+    @Test func whoSaysSoIsAConsumerAtOnce() {
+        let visits = Visits(first: start, isDeclared: true)
+        #expect(visits.isRegular)
+        #expect(!visits.hasStopped(now: start + .seconds(89), usual: usual))
+        #expect(visits.hasStopped(now: start + .seconds(91), usual: usual))
+    }
+
     @Test func whoComesOnceIsNoConsumer() {
         var visits = Visits(first: start)
         #expect(!visits.isRegular)

@@ -173,6 +173,10 @@ def test_a_leaving_pod_waits_for_eureka_consumers(platform, pods, namespace, age
     platform.apply(service("web", namespace))
     platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s")
     until("the pod", lambda: len(consumer.seen.get("WEB", [])) == 1)
+    # It counts as a consumer once it has come again, which something new shows.
+    path = f"/eureka/namespaces/{namespace}/apps/MARK"
+    assert ask("POST", path, spring_instance("mark"))[0] == 204
+    until("the second look", lambda: "MARK" in consumer.seen)
     platform.kubectl("rollout", "restart", "deployment/web", "-n", namespace)
     platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=60s")
 

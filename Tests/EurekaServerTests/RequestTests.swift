@@ -212,10 +212,11 @@ import Testing
         for _ in 1...2 { _ = await ask("GET", "/eureka/vips/web", peer: "10.0.0.5") }
         _ = await ask("GET", "/eureka/apps", peer: "10.0.0.3")
         for _ in 1...2 { _ = await ask("GET", "/eureka/namespaces/shop/apps", peer: "10.0.0.4") }
+        _ = await ask("GET", "/eureka/apps", peer: "10.0.0.6") { $0.isClient = true }
         catalogue.withdraw(address: "10.88.0.3")
         let outstanding = Set(catalogue.outstanding(address: "10.88.0.3").map(\.subscriber.text))
-        #expect(outstanding == ["eureka/10.0.0.1/", "eureka/10.0.0.2/", "eureka/10.0.0.5/"])
-        _ = await ask("GET", "/eureka/apps/delta", peer: "10.0.0.1")
+        #expect(outstanding == ["eureka/10.0.0.1/", "eureka/10.0.0.2/", "eureka/10.0.0.5/", "eureka/10.0.0.6/"])
+        for peer in ["10.0.0.1", "10.0.0.6"] { _ = await ask("GET", "/eureka/apps/delta", peer: peer) }
         _ = await ask("GET", "/eureka/vips/web", peer: "10.0.0.5")
         #expect(await ask("GET", "/eureka/apps/WEB", peer: "10.0.0.2").status == 404)
         #expect(catalogue.outstanding(address: "10.88.0.3").isEmpty, "who asks for what is gone knows that it is")

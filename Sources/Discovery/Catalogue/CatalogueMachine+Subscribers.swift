@@ -26,11 +26,13 @@ extension CatalogueMachine {
         return snapshot
     }
 
-    /// A consumer without a connection reads all services of a namespace.
+    /// A consumer without a connection reads all services of a namespace; `isDeclared` when it says that it is a client.
     package mutating func polledEverything(
-        _ subscriber: SubscriberID, in namespace: String, now: ContinuousClock.Instant
+        _ subscriber: SubscriberID, in namespace: String, isDeclared: Bool = false, now: ContinuousClock.Instant
     ) {
-        if registryPollers.polled(subscriber, namespace, now: now) { acknowledgementsMoved = true }
+        if registryPollers.polled(subscriber, namespace, isDeclared: isDeclared, now: now) {
+            acknowledgementsMoved = true
+        }
     }
 
     package mutating func unsubscribed(_ subscriber: SubscriberID, from service: ServiceName) {

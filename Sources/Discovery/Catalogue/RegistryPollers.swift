@@ -27,9 +27,11 @@ struct RegistryPollers: Sendable {
     private var reading: UInt64 = 0
 
     /// A consumer read a namespace. Returns whether that may be what somebody waits for.
-    mutating func polled(_ subscriber: SubscriberID, _ namespace: String, now: ContinuousClock.Instant) -> Bool {
+    mutating func polled(
+        _ subscriber: SubscriberID, _ namespace: String, isDeclared: Bool, now: ContinuousClock.Instant
+    ) -> Bool {
         reading += 1
-        var visits = Visits(first: now)
+        var visits = Visits(first: now, isDeclared: isDeclared)
         if let known = pollers[subscriber]?[namespace] {
             visits = known.visits
             visits.came(at: now)
@@ -61,7 +63,7 @@ struct RegistryPollers: Sendable {
         return count < before
     }
 
-    /// Those that have come twice, and not since the address left.
+    /// Consumers that have not come since the address left.
     func outstanding(address: String) -> [Outstanding] {
         guard let withdrawal = withdrawals[address] else { return [] }
         var result: [Outstanding] = []

@@ -202,9 +202,10 @@ package final class ServiceCatalogue: Sendable {
     }
 
     /// Notes that a consumer without a connection reads every service of a namespace, whatever changed before this call
-    /// included; who comes again and again counts as a subscriber of all of them.
-    package func pollEverything(_ subscriber: SubscriberID, in namespace: String) {
-        perform { $0.polledEverything(subscriber, in: namespace, now: clock.now) }
+    /// included; who comes again and again counts as a subscriber of all of them, a client that says so from its first
+    /// reading on.
+    package func pollEverything(_ subscriber: SubscriberID, in namespace: String, isDeclared: Bool = false) {
+        perform { $0.polledEverything(subscriber, in: namespace, isDeclared: isDeclared, now: clock.now) }
     }
 
     package func unsubscribe(_ subscriber: SubscriberID, from service: ServiceName) {

@@ -17,16 +17,21 @@ struct Visits: Sendable {
 
     private(set) var last: ContinuousClock.Instant
     private var pauses: [Duration] = []
+    private let isDeclared: Bool
 
-    init(first: ContinuousClock.Instant) { last = first }
+    /// `isDeclared`: it says of itself that it is a client that will come again.
+    init(first: ContinuousClock.Instant, isDeclared: Bool = false) {
+        last = first
+        self.isDeclared = isDeclared
+    }
 
     mutating func came(at now: ContinuousClock.Instant) {
         pauses = (pauses + [last.duration(to: now)]).suffix(Self.remembered)
         last = now
     }
 
-    /// Whether it has come twice: who asks once is no consumer.
-    var isRegular: Bool { !pauses.isEmpty }
+    /// Whether it is a consumer: anybody may ask once, but who comes again, or says that it will, uses what it was told.
+    var isRegular: Bool { isDeclared || !pauses.isEmpty }
 
     /// Whether it has stopped. `usual` is the pause of a client of its kind.
     func hasStopped(now: ContinuousClock.Instant, usual: Duration) -> Bool { last.duration(to: now) > patience(usual) }

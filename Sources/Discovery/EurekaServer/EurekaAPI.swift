@@ -97,7 +97,7 @@ struct EurekaAPI: Sendable {
     private func all(_ call: EurekaCall, isDelta: Bool) async throws(EurekaProblem) -> EurekaAnswer {
         try await waitUntilComplete()
         // Before the view is read: what the caller is taken to know is never newer than what it is told.
-        catalogue.pollEverything(call.subscriber, in: call.namespace)
+        catalogue.pollEverything(call.subscriber, in: call.namespace, isDeclared: call.request.isClient)
         let now = registrations.now().instant
         let (version, key) = view.read(call.namespace) { machine in
             (machine.version, AnswerCache.Key(namespace: call.namespace, isDelta: isDelta, form: call.request.form))

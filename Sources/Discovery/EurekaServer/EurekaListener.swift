@@ -98,6 +98,7 @@ extension EurekaRequest {
             acceptsGzip: request.field("Accept-Encoding")?.contains("gzip") ?? false,
             eurekaAccept: request.field("X-Eureka-Accept") ?? "",
             isReplication: request.field("x-netflix-discovery-replication") == "true",
-            identity: String(identity.prefix(Self.longestIdentity)), peer: request.peer, body: request.body)
+            identity: String(identity.prefix(Self.longestIdentity)),
+            isClient: request.field("DiscoveryIdentity-Name") != nil, peer: request.peer, body: request.body)
     }
 }

@@ -17,6 +17,8 @@ struct EurekaRequest: Sendable {
     var isReplication = false
     /// What the caller says of itself (`DiscoveryIdentity-Id` and the like, and its program).
     var identity = ""
+    /// Whether it is a client that will come again, as those say that send `DiscoveryIdentity-Name`.
+    var isClient = false
     /// The caller's IP address.
     var peer = ""
     var body: [UInt8] = []
