@@ -65,7 +65,7 @@ import Testing
         var found: [Function] = []
         let lines = file.lines
         for (start, line) in lines.enumerated() {
-            guard let (indentation, name) = declaration(line) else { continue }
+            guard !line.hasSuffix("}"), let (indentation, name) = declaration(line) else { continue }
             let closing = indentation + "}"
             guard line.hasSuffix("{") || lines[start...].prefix(8).contains(where: { $0.hasSuffix("{") }) else {
                 continue

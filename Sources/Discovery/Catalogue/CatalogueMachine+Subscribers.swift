@@ -26,7 +26,7 @@ extension CatalogueMachine {
         return snapshot
     }
 
-    /// A consumer without a connection reads all services of a namespace; `isDeclared` when it says that it is a client.
+    /// A consumer without a connection reads all services of a namespace; `isDeclared`: it says that it is a client.
     package mutating func polledEverything(
         _ subscriber: SubscriberID, in namespace: String, isDeclared: Bool = false, now: ContinuousClock.Instant
     ) {

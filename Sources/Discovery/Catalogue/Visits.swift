@@ -30,7 +30,7 @@ struct Visits: Sendable {
         last = now
     }
 
-    /// Whether it is a consumer: anybody may ask once, but who comes again, or says that it will, uses what it was told.
+    /// Whether it is a consumer: anybody may ask once; who comes again, or says that it will, uses what it was told.
     var isRegular: Bool { isDeclared || !pauses.isEmpty }
 
     /// Whether it has stopped. `usual` is the pause of a client of its kind.
