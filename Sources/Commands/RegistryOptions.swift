@@ -1,6 +1,7 @@
 // Flags that several commands share: where the registries listen, and what is logged.
 
 import ArgumentParser
+import Formats
 import Logging
 import Objects
 import Platform

@@ -1,5 +1,7 @@
 // What one `mangrove up` is told: where it keeps things and where its interfaces listen.
 
+import Formats
+
 /// The platform's settings, each with a default that suits one machine.
 package struct Configuration: Sendable {
     /// Everything the platform keeps; created with mode 0700.

@@ -5,6 +5,7 @@ import Catalogue
 import Client
 import Configurations
 import EurekaServer
+import Formats
 import Logging
 import NacosServer
 import Objects
@@ -83,7 +84,7 @@ struct DiscoveryParts: Sendable {
         guard let eureka = configuration.eureka else { return }
         var hosts = [eureka.host]
         if carriesServiceAddresses { hosts.append(configuration.eurekaServiceAddress) }
-        let addresses = hosts.map { EurekaListener.Address(host: $0, port: eureka.port) }
+        let addresses = hosts.map { ListenAddress(host: $0, port: eureka.port) }
         let gates = Dictionary(uniqueKeysWithValues: addresses.map { ($0, services.gate()) })
         let listener = EurekaListener(
             catalogue: catalogue, addresses: addresses, renewalShare: configuration.eurekaRenewalShare, logger: logger

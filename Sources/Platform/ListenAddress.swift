@@ -1,17 +1,9 @@
-// Where an interface listens: `HOST:PORT`, or off.
+// Reads where to listen from a flag.
 
+import Formats
 import Objects
 
-/// An IPv4 address or `localhost`, and a port.
-package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
-    package var host: String
-    package var port: Int
-
-    package init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-    }
-
+extension ListenAddress {
     /// Reads `HOST:PORT`; throws a Problem that names the flag.
     package init(parsing text: String, flag: String) throws(Problem) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
@@ -20,6 +12,4 @@ package struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         }
         self.init(host: String(parts[0]), port: port)
     }
-
-    package var description: String { "\(host):\(port)" }
 }

@@ -4,6 +4,7 @@ import APIServer
 import Access
 import Client
 import Controllers
+import Formats
 import Logging
 import Objects
 import Scheduling

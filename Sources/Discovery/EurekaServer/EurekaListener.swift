@@ -7,32 +7,19 @@ import Logging
 
 /// The Eureka interface of the catalogue on any number of addresses, as one service to run.
 package struct EurekaListener: Sendable {
-    /// Where it listens; the host is an IP address or `localhost`.
-    package struct Address: Hashable, Sendable, CustomStringConvertible {
-        package var host: String
-        package var port: Int
-
-        package init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-
-        package var description: String { "\(host):\(port)" }
-    }
-
     /// A peer's batch is the largest body there is; clients keep their connections for 30 s.
     static let limits = ServingLimits(bodyBytes: 4 << 20, headBytes: 32 << 10)
 
     private let api: EurekaAPI
-    private let addresses: [Address]
+    private let addresses: [ListenAddress]
     private let logger: Logger
-    private let onListening: @Sendable (Address) async -> Void
+    private let onListening: @Sendable (ListenAddress) async -> Void
 
     /// Leases are kept in the catalogue whatever happens when `renewalShare` is nil; otherwise none ends while fewer
     /// than this share of the instances beat. `onListening` is called once for each address when it is bound.
     package init(
-        catalogue: ServiceCatalogue, addresses: [Address], renewalShare: Double? = nil, logger: Logger,
-        onListening: @escaping @Sendable (Address) async -> Void = { _ in }
+        catalogue: ServiceCatalogue, addresses: [ListenAddress], renewalShare: Double? = nil, logger: Logger,
+        onListening: @escaping @Sendable (ListenAddress) async -> Void = { _ in }
     ) {
         api = EurekaAPI(catalogue: catalogue, preservation: renewalShare.map { SelfPreservation(renewalShare: $0) })
         self.addresses = addresses
@@ -53,7 +40,7 @@ package struct EurekaListener: Sendable {
         }
     }
 
-    private func serve(_ address: Address) async throws {
+    private func serve(_ address: ListenAddress) async throws {
         let listener = HTTPListener(
             host: address.host, port: address.port, limits: Self.limits,
             secondsSinceEpoch: { Int64(WallClock.milliseconds() / 1_000) }

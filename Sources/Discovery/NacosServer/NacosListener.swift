@@ -1,20 +1,8 @@
 // The Nacos interface of the catalogue: the HTTP open API and gRPC, as one service to run.
 
+import Formats
 import Logging
 import Synchronization
-
-/// Where a listener listens.
-package struct ListeningAddress: Hashable, Sendable, CustomStringConvertible {
-    package var host: String
-    package var port: Int
-
-    package init(host: String, port: Int) {
-        self.host = host
-        self.port = port
-    }
-
-    package var description: String { "\(host):\(port)" }
-}
 
 /// Serves real Nacos clients from a backend, which must be running.
 ///
@@ -29,7 +17,7 @@ package struct NacosListener: Sendable {
 
     /// `onListening` is called once when both addresses are bound. Hosts are IP addresses or `localhost`.
     package init(
-        backend: Backend, httpAddress: ListeningAddress, grpcAddress: ListeningAddress, logger: Logger,
+        backend: Backend, httpAddress: ListenAddress, grpcAddress: ListenAddress, logger: Logger,
         onListening: @escaping @Sendable () async -> Void = {}
     ) {
         http = OpenAPIListener(api: OpenAPI(backend: backend), address: httpAddress, logger: logger)

@@ -8,22 +8,9 @@ import Objects
 
 /// Serves real ZooKeeper clients from the catalogue and from what is stored in a directory.
 package struct ZooKeeperListener: Sendable {
-    /// Where to listen; an IP address or `localhost`.
-    package struct Address: Hashable, Sendable, CustomStringConvertible {
-        package var host: String
-        package var port: Int
-
-        package init(host: String, port: Int) {
-            self.host = host
-            self.port = port
-        }
-
-        package var description: String { "\(host):\(port)" }
-    }
-
     private let catalogue: ServiceCatalogue
     private let directory: String
-    private let addresses: [Address]
+    private let addresses: [ListenAddress]
     private let limits = Limits()
     private let board = MonitorBoard()
     private let logger: Logger
@@ -31,7 +18,7 @@ package struct ZooKeeperListener: Sendable {
 
     /// `onListening` is called once when every address is bound. `directory` is made when it is not there.
     package init(
-        catalogue: ServiceCatalogue, directory: String, addresses: [Address], logger: Logger,
+        catalogue: ServiceCatalogue, directory: String, addresses: [ListenAddress], logger: Logger,
         onListening: @escaping @Sendable () async -> Void = {}
     ) {
         self.catalogue = catalogue

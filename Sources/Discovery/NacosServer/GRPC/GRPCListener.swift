@@ -10,7 +10,7 @@ struct GRPCListener: Sendable {
     typealias Transport = HTTP2ServerTransport.Posix
 
     let backend: Backend
-    let address: ListeningAddress
+    let address: ListenAddress
     let logger: Logger
 
     static let largestMessageBytes = 10 * 1024 * 1024

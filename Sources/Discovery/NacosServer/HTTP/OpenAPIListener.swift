@@ -1,12 +1,13 @@
 // Carries the open API over HTTP.
 
 import Catalogue
+import Formats
 import HTTPServing
 import Logging
 
 struct OpenAPIListener: Sendable {
     let api: OpenAPI
-    let address: ListeningAddress
+    let address: ListenAddress
     let logger: Logger
 
     /// A configuration's content may be long, and is percent-encoded on its way.
