@@ -35,7 +35,7 @@ STEADY = {"nacos-grpc": "10.8.0.1", "nacos-http": "10.8.0.2", "eureka": "10.8.0.
           "kubernetes": "10.8.0.5"}
 NAME = "steady"
 # What a client is told by a server that is going, or is not there yet.
-DOWN = (OSError, http.client.HTTPException, grpc.RpcError, KazooException, kubernetes.client.ApiException,
+DOWN = (OSError, struct.error, http.client.HTTPException, grpc.RpcError, KazooException, kubernetes.client.ApiException,
         urllib3.exceptions.HTTPError, json.JSONDecodeError, StopIteration, AssertionError)
 
 
@@ -240,12 +240,25 @@ def dns_consumer(server, namespace, views):
     labels = f"{NAME}.{namespace}.svc.cluster.local".split(".")
     question = b"".join(bytes([len(each)]) + each.encode() for each in labels) + b"\0" + struct.pack(">HH", 1, 1)
 
-    def deed():
+    def by_datagram(message):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
             asking.settimeout(2)
             asking.connect((server, 53))
-            asking.send(struct.pack(">HHHHHH", random.randrange(1 << 16), 0x0100, 1, 0, 0, 0) + question)
-            answer = asking.recv(4096)
+            asking.send(message)
+            return asking.recv(4096)
+
+    def by_stream(message):
+        with socket.create_connection((server, 53), timeout=2) as asking, asking.makefile("rb") as answers:
+            asking.sendall(struct.pack(">H", len(message)) + message)
+            answer = answers.read(struct.unpack(">H", answers.read(2))[0])
+        assert len(answer) > 12, "the connection ended in the middle of an answer"
+        return answer
+
+    def deed():
+        message = struct.pack(">HHHHHH", random.randrange(1 << 16), 0x0100, 1, 0, 0, 0) + question
+        answer = by_datagram(message)
+        if answer[2] & 2:  # Truncated: without EDNS 27 addresses fit, and there are more when many have come.
+            answer = by_stream(message)
         _, flags, _, count, _, _ = struct.unpack(">HHHHHH", answer[:12])
         if flags & 15 not in (0, 3):
             return  # It could not answer.
