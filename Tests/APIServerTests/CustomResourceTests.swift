@@ -204,6 +204,16 @@ import Testing
         let changed = try await server.send(.put, "\(Self.boats)/one/scale", wanted)
         #expect(changed["spec", "replicas"] == 7)
         #expect(try await server.get("\(Self.boats)/one")["spec", "crew"] == 7)
+        let applied: JSON = [
+            "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": ["name": "one"], "spec": ["replicas": 9],
+        ]
+        let forced = try await server.send(
+            .patch, "\(Self.boats)/one/scale?fieldManager=hpa&force=true", applied, type: ApplyRequest.contentType)
+        #expect(forced["spec", "replicas"] == 9, "\(forced)")
+        let boat = try await server.get("\(Self.boats)/one")
+        #expect(boat["spec", "crew"] == 9)
+        let owner = boat["metadata", "managedFields"]?.array?.first { $0["manager"] == "hpa" }
+        #expect(owner?["subresource"] == "scale" && owner?["fieldsV1", "f:spec", "f:crew"] != nil)
     }
 
     @Test func tablesAndFieldSelectorsFollowTheDefinition() async throws {

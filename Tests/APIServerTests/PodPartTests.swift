@@ -250,6 +250,48 @@ import Testing
         #expect(managers.first?["subresource"] == "scale")
     }
 
+    @Test func partsOfAPodCanBeApplied() async throws {
+        let server = try await Server()
+        let path = "/api/v1/namespaces/default/pods"
+        var pod = Sample.pod("web")
+        pod["spec", "containers"] = [
+            ["name": "main", "image": "host", "resources": ["requests": ["cpu": "100m"]]]
+        ]
+        _ = try await server.post(path + "?fieldManager=maker", pod)
+        let debugging: JSON = [
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "web", "labels": ["not": "here"]],
+            "spec": ["ephemeralContainers": [["name": "debug", "image": "host"]]],
+        ]
+        let debugged = try await server.send(
+            .patch, path + "/web/ephemeralcontainers?fieldManager=a", debugging, type: ApplyRequest.contentType)
+        #expect(debugged["spec", "ephemeralContainers"]?.array?.first?["name"] == "debug", "\(debugged)")
+        #expect(debugged["metadata", "labels", "not"] == nil)
+        let resizing: JSON = [
+            "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "web"],
+            "spec": ["containers": [["name": "main", "image": "host", "resources": ["requests": ["cpu": "200m"]]]]],
+        ]
+        let resize = path + "/web/resize?fieldManager=b"
+        #expect(try await server.send(.patch, resize, resizing, type: ApplyRequest.contentType).code == 409)
+        let resized = try await server.send(
+            .patch, resize + "&force=true", resizing, type: ApplyRequest.contentType)
+        #expect(resized["spec", "containers"]?.array?.first?["resources", "requests", "cpu"] == "200m", "\(resized)")
+        let owners = (resized["metadata", "managedFields"]?.array ?? []).map {
+            "\($0["manager"]?.string ?? "") \($0["subresource"]?.string ?? "") \($0["fieldsV1"]?.text ?? "")"
+        }
+        #expect(
+            owners.contains(
+                #"""
+                a ephemeralcontainers {"f:spec":{"f:ephemeralContainers":{"k:{\"name\":\"debug\"}":{".":{},"f:image":{},\#
+                "f:name":{}}}}}
+                """#), "\(owners)")
+        #expect(
+            owners.contains(
+                #"""
+                b resize {"f:spec":{"f:containers":{"k:{\"name\":\"main\"}":{".":{},"f:name":{},\#
+                "f:resources":{"f:requests":{"f:cpu":{}}}}}}}
+                """#), "\(owners)")
+    }
+
     @Test func patchesThatAreTooLongOrDoNotFit() async throws {
         let server = try await Server()
         _ = try await server.post(Self.maps, Sample.configMap("a"))
@@ -261,6 +303,8 @@ import Testing
         let missing = try await server.send(
             .patch, Self.maps + "/a", [["op": "remove", "path": "/data/x"]], type: json)
         #expect(missing.code == 422)
+        // kubectl prints the message of an Invalid answer only where it names no object.
+        #expect(missing["details", "name"] == nil)
         let malformed = try await server.send(.patch, Self.maps + "/a", [["op": "fold", "path": "/x"]], type: json)
         #expect(malformed.code == 400)
     }

@@ -16,10 +16,16 @@ import Timing
                 tries[key, default: 0] += 1
                 return (tries[key] ?? 0, tries.values.reduce(0, +))
             }
-            if total == 4 { finished.open() }
+            if total == 5 { finished.open() }
             if key == "fails", count == 1 { throw Problem(.conflict, "the object has been modified") }
+            if key == "ending" {
+                var problem = Problem(.forbidden, "the namespace is being deleted")
+                problem.causes = [.init(reason: Problem.namespaceTerminating, message: "", field: "")]
+                throw problem
+            }
             return key == "again" && count == 1 ? .again(after: .milliseconds(1)) : .done
         }
+        reconciler.enqueue("ending")
         reconciler.enqueue("fails")
         reconciler.enqueue("again")
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -27,6 +33,6 @@ import Timing
             try await finished.wait()
             group.cancelAll()
         }
-        #expect(tries.withLock { $0 } == ["fails": 2, "again": 2])
+        #expect(tries.withLock { $0 } == ["ending": 1, "fails": 2, "again": 2])
     }
 }

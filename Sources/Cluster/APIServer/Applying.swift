@@ -8,7 +8,7 @@ import Objects
 struct ApplyRequest: Sendable {
     static let contentType = "application/apply-patch+yaml"
 
-    private(set) var configuration: JSON
+    var configuration: JSON
     /// What `fieldValidation` lets through of members that the body has twice.
     let warnings: [String]
     let isForced: Bool
@@ -54,46 +54,15 @@ struct ApplyRequest: Sendable {
     }
 }
 
-extension ApplyRequest {
-    /// The same request about what a Scale stands for: the workload's replicas.
-    func scaling(_ resource: Resource, _ name: String) -> ApplyRequest {
-        var request = self
-        request.configuration = [
-            "apiVersion": .string(resource.apiVersion), "kind": .string(resource.kind),
-            "metadata": ["name": .string(name)],
-        ]
-        if let replicas = configuration["spec", "replicas"] { request.configuration["spec"] = ["replicas": replicas] }
-        return request
-    }
-}
-
 extension KubernetesAPI {
-    /// Applies a Scale: the applier comes to own the replicas of the workload, through its subresource.
-    func applyScale(_ call: APICall) async throws -> APIAnswer {
-        let request = try ApplyRequest(call, kind: Scale.kind)
-        _ = try call.checkedObject(request.configuration, kind: Scale.kind)
-        let scaling = request.scaling(call.resource, call.name ?? "")
-        let tracking = try fieldTracking(call, subresource: "scale")
-        let changed = try await change(
-            call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
-        ) { old in
-            let applied = try KubernetesAPI.applied(scaling, to: old, call, tracking)
-            var new = old
-            new["spec", "replicas"] = applied.tree["spec", "replicas"] ?? old["spec", "replicas"]
-            return try amend(old, to: new, of: call.served, tracking: tracking.deciding(applied.managed))
-        }
-        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query)
-        return .rendered(Scale.tree(of: changed.object), presentation)
-    }
-
-    /// Applies to the object, which is made where it is missing, or to its status, which is not.
-    func apply(_ call: APICall, subresource: String = "") async throws -> APIAnswer {
+    /// Applies to the object, which is made where it is missing.
+    func apply(_ call: APICall) async throws -> APIAnswer {
         let request = try ApplyRequest(call)
         let isDryRun = try call.isDryRun()
-        let tracking = try fieldTracking(call, subresource: subresource)
+        let tracking = try fieldTracking(call)
         let name = call.name ?? ""
         for _ in 0..<limits.writeAttempts {
-            if subresource.isEmpty, try records.get(call.resource, namespace: call.namespace, name: name) == nil {
+            if try records.get(call.resource, namespace: call.namespace, name: name) == nil {
                 do {
                     return try await createApplied(request, call, tracking)
                 } catch let problem as Problem where problem.reason == .alreadyExists {
@@ -105,12 +74,6 @@ extension KubernetesAPI {
                 let changed = try await change(
                     call.resource, namespace: call.namespace, name: name, isDryRun: isDryRun
                 ) { old in
-                    var tracking = tracking
-                    if !subresource.isEmpty {
-                        tracking = FieldTracking(
-                            name: tracking.name, time: environment.now(), served: call.served, subresource: subresource,
-                            ignored: call.served.unreachedByStatus(old.tree, request.configuration))
-                    }
                     let applied = try KubernetesAPI.applied(request, to: old, call, tracking)
                     let wanted = try call.checkedObject(applied.tree.withoutNulls)
                     warnings = request.warnings + wanted.warnings
@@ -118,12 +81,10 @@ extension KubernetesAPI {
                     try checkPreconditions(
                         call.resource, old, uid: wanted.object.uid, resourceVersion: wanted.object.resourceVersion)
                     let account = tracking.deciding(applied.managed)
-                    return subresource.isEmpty
-                        ? try amend(old, to: wanted.object, of: call.served, tracking: account)
-                        : try amendStatus(old, to: wanted.object, of: call.served, tracking: account)
+                    return try amend(old, to: wanted.object, of: call.served, tracking: account)
                 }
                 return try call.answer(with: changed.object, warnings: warnings, api: self)
-            } catch let problem as Problem where problem.reason == .notFound && subresource.isEmpty {
+            } catch let problem as Problem where problem.reason == .notFound {
                 continue
             }
         }

@@ -13,7 +13,7 @@ struct FieldTracking: Sendable {
 
     let name: String
     let time: String
-    let machine: OwnershipMachine
+    private(set) var machine: OwnershipMachine
     /// What an apply has already decided; nil lets the comparison of the two states decide.
     private var decided: ManagedFields?
 
@@ -24,6 +24,13 @@ struct FieldTracking: Sendable {
         self.time = time.rfc3339
         machine = OwnershipMachine(
             type: served.mergeType, apiVersion: served.resource.apiVersion, subresource: subresource, ignored: ignored)
+    }
+
+    /// The account of a write through an endpoint that does not reach these fields.
+    func ignoring(_ fields: FieldSet) -> FieldTracking {
+        var tracking = self
+        tracking.machine.ignored = fields
+        return tracking
     }
 
     /// The account of an apply, whose ownership is known with its outcome.
@@ -83,7 +90,7 @@ extension ServedResource {
     }
 
     /// Fields that writers of the status do not reach: everything of these trees but status and metadata.
-    func unreachedByStatus(_ trees: JSON...) -> FieldSet {
+    func unreachedByStatus(_ trees: [JSON]) -> FieldSet {
         var paths = trees.flatMap { $0.object?.keys ?? [] }
             .filter { !["apiVersion", "kind", "metadata", "status"].contains($0) }.map { ElementPath($0) }
         if strategy.statusKeepsLabels { paths.append(ElementPath("metadata", "labels")) }

@@ -1,4 +1,4 @@
-// A PATCH body of one of the three kinds that are served; server-side apply is refused by name.
+// A PATCH body of one of the three kinds that say what to change; the fourth, an apply, says what is wanted.
 
 import Formats
 import Objects
@@ -10,10 +10,11 @@ struct Patch: Sendable {
     /// What strict validation says of the patch itself.
     let findings: [String]
 
-    /// Reads the body by its content type. Throws 415 for other types, naming server-side apply where it is that.
+    /// Reads the body by its content type. Throws 415 for other types.
     init(_ call: APICall) throws(Problem) {
         let type = MediaRange.list(call.contentType).first?.type ?? ""
-        guard type.hasSuffix("-patch+json") else { throw Patch.unsupported(type) }
+        let isCustom = call.served.custom != nil
+        guard type.hasSuffix("-patch+json") else { throw Patch.unsupported(isCustom: isCustom) }
         if call.query["force"] != nil {
             throw .invalidOptions(.patch, [.forbidden("force", "may not be specified for non-apply patch")])
         }
@@ -39,9 +40,9 @@ struct Patch: Sendable {
         case "application/merge-patch+json": kind = .merge(document.value)
         case "application/strategic-merge-patch+json":
             // Nobody says how the lists of custom resources merge.
-            if call.served.custom != nil { throw Patch.unsupported(type, isCustom: true) }
+            if isCustom { throw Patch.unsupported(isCustom: true) }
             kind = .strategicMerge(document.value)
-        default: throw Patch.unsupported(type)
+        default: throw Patch.unsupported(isCustom: isCustom)
         }
         if case .json = kind {
             findings = Patch.operationFindings(document)
@@ -66,27 +67,20 @@ struct Patch: Sendable {
         return findings + own.map { "json patch duplicate field \"\($0)\"" }
     }
 
-    private static func unsupported(_ type: String, isCustom: Bool = false) -> Problem {
-        if type.hasPrefix("application/apply-patch") {
-            return Problem(
-                .unsupportedMediaType,
-                "this server does not implement server-side apply yet; use client-side apply (kubectl apply without "
-                    + "--server-side)")
-        }
-        return Problem(
+    private static func unsupported(isCustom: Bool) -> Problem {
+        Problem(
             .unsupportedMediaType,
             "the body of the request was in an unknown format - accepted media types include: "
-                + "application/json-patch+json, "
-                + "application/merge-patch+json, "
-                + (isCustom ? "application/apply-patch+yaml" : "application/strategic-merge-patch+json"))
+                + "application/json-patch+json, application/merge-patch+json, "
+                + (isCustom ? "" : "application/strategic-merge-patch+json, ") + ApplyRequest.contentType)
     }
 
     /// The patched tree. A patch that does not fit is 422.
     func apply(to object: Object, _ call: APICall) throws(Problem) -> JSON {
-        try apply(to: object.tree, of: Schema.type(of: call.resource), call.resource, call.name ?? "")
+        try apply(to: object.tree, of: Schema.type(of: call.resource))
     }
 
-    func apply(to tree: JSON, of type: SchemaType?, _ resource: Resource, _ name: String) throws(Problem) -> JSON {
+    func apply(to tree: JSON, of type: SchemaType?) throws(Problem) -> JSON {
         do throws(PatchProblem) {
             switch kind {
             case .json(let patch): return try patch.apply(to: tree)
@@ -97,12 +91,8 @@ struct Patch: Sendable {
             switch error {
             case .malformed(let message): throw .badRequest(message)
             case .inapplicable(let message):
-                var problem = Problem(
-                    .invalid, "the server rejected our request due to an error in our request: \(message)")
-                problem.group = resource.group
-                problem.kind = resource.kind
-                problem.name = name
-                throw problem
+                // Without a kind and a name, so that kubectl prints the message.
+                throw Problem(.invalid, "the server rejected our request due to an error in our request: \(message)")
             }
         }
     }

@@ -9,10 +9,38 @@ enum PodPart: Sendable {
     case ephemeralContainers
     case resources
 
-    var subresource: String {
+    var subresource: ServedSubresource {
         switch self {
-        case .ephemeralContainers: "ephemeralcontainers"
-        case .resources: "resize"
+        case .ephemeralContainers: .ephemeralcontainers
+        case .resources: .resize
+        }
+    }
+
+    /// Fields of these pods that writers of the part do not reach
+    /// (upstream: GetResetFieldsFilter in pkg/registry/core/pod/strategy.go).
+    func unreached(_ pods: [JSON]) -> FieldSet {
+        var paths = [ElementPath("metadata")]
+        for pod in pods {
+            paths += (pod.object?.keys ?? []).filter { !["apiVersion", "kind", "spec"].contains($0) }.map {
+                ElementPath($0)
+            }
+            for field in pod["spec"]?.object?.keys ?? [] {
+                switch (self, field) {
+                case (.ephemeralContainers, "ephemeralContainers"), (.resources, "resources"): break
+                case (.resources, "containers"), (.resources, "initContainers"):
+                    paths += Self.unreachedByResize(pod["spec", field]?.array ?? [], in: field)
+                default: paths.append(ElementPath("spec", field))
+                }
+            }
+        }
+        return FieldSet(paths)
+    }
+
+    private static func unreachedByResize(_ containers: [JSON], in list: String) -> [ElementPath] {
+        containers.flatMap { container in
+            let own = PathElement.key([.init(name: "name", value: container["name"] ?? "")])
+            return (container.object?.keys ?? []).filter { !["name", "resources", "resizePolicy"].contains($0) }
+                .map { ElementPath([.field("spec"), .field(list), own, .field($0)]) }
         }
     }
 
@@ -99,29 +127,7 @@ enum PodPart: Sendable {
 
 extension KubernetesAPI {
     func podPart(_ part: PodPart, _ call: APICall) async throws -> APIAnswer {
-        let wanted: @Sendable (Object) throws -> Object
-        switch call.request.method {
-        case .get: return try call.answer(with: try existing(call).object, api: self)
-        case .put:
-            let object = try call.decodedObject().object
-            wanted = { _ in object }
-        case .patch where ApplyRequest.isApply(call):
-            throw Problem(
-                .unsupportedMediaType,
-                "pods/\(part.subresource) takes no server-side apply on this server yet; send a "
-                    + "strategic merge patch")
-        case .patch:
-            let patch = try Patch(call)
-            wanted = { old in try call.checkedObject(try patch.apply(to: old, call)).object }
-        default: throw call.methodNotAllowed
-        }
-        let tracking = try fieldTracking(call, subresource: part.subresource)
-        let changed = try await change(
-            call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
-        ) { old in
-            let wanted = try wanted(old)
-            try checkNames(wanted, call)
-            try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
+        try await self.part(part.subresource, call, unreached: part.unreached) { old, wanted, tracking in
             var new = part.merged(old, wanted)
             call.strategy.setDefaults(&new)
             let faults = call.strategy.faults(in: new) + part.faults(new, old, wanted: wanted)
@@ -130,6 +136,5 @@ extension KubernetesAPI {
             tracking.account(for: &new, from: old, sent: nil)
             return settle(old, new, of: call.served)
         }
-        return try call.answer(with: changed.object, api: self)
     }
 }

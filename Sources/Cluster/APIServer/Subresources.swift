@@ -1,87 +1,10 @@
-// Status, scale, binding, finalize and log.
+// Binding, finalize and log.
 
-import CustomResources
 import Formats
 import HTTPTypes
 import Objects
 
 extension KubernetesAPI {
-    func status(_ call: APICall) async throws -> APIAnswer {
-        switch call.request.method {
-        case .get: return try call.answer(with: try existing(call).object, api: self)
-        case .put:
-            let decoded = try call.decodedObject()
-            let tracking = try fieldTracking(call, subresource: "status")
-            try checkNames(decoded.object, call)
-            let changed = try await change(
-                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
-            ) { old in
-                try checkPreconditions(
-                    call.resource, old, uid: decoded.object.uid, resourceVersion: decoded.object.resourceVersion)
-                return try amendStatus(old, to: decoded.object, of: call.served, tracking: tracking)
-            }
-            return try call.answer(with: changed.object, warnings: decoded.warnings, api: self)
-        case .patch where ApplyRequest.isApply(call): return try await apply(call, subresource: "status")
-        case .patch:
-            let patch = try Patch(call)
-            var warnings: [String] = []
-            let tracking = try fieldTracking(call, subresource: "status")
-            let changed = try await change(
-                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
-            ) { old in
-                let checked = try call.checkedObject(try patch.apply(to: old, call), findings: patch.findings)
-                warnings = checked.warnings
-                let wanted = checked.object
-                try checkNames(wanted, call)
-                try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
-                return try amendStatus(old, to: wanted, of: call.served, tracking: tracking)
-            }
-            return try call.answer(with: changed.object, warnings: warnings, api: self)
-        default: throw call.methodNotAllowed
-        }
-    }
-
-    func scale(_ call: APICall) async throws -> APIAnswer {
-        if let paths = call.served.custom?.version.scale { return try await customScale(call, paths) }
-        let changed: Changed
-        switch call.request.method {
-        case .get: changed = Changed(object: try existing(call).object)
-        case .put:
-            let decoded = try call.decodedObject(kind: Scale.kind).object
-            try checkNames(decoded, call)
-            changed = try await change(
-                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
-            ) { old in try rescale(old, to: decoded, call) }
-        case .patch:
-            if ApplyRequest.isApply(call) { return try await applyScale(call) }
-            let patch = try Patch(call)
-            changed = try await change(
-                call.resource, namespace: call.namespace, name: call.name ?? "", isDryRun: try call.isDryRun()
-            ) { old in
-                let tree = try patch.apply(
-                    to: Scale.tree(of: old), of: Schema.type(apiVersion: Scale.kind.apiVersion, kind: Scale.kind.kind),
-                    call.resource, old.name)
-                return try rescale(old, to: Object(tree), call)
-            }
-        default: throw call.methodNotAllowed
-        }
-        let presentation = try Negotiation.presentation(accept: call.accept, query: call.query, hasProtobuf: true)
-        return .rendered(Scale.tree(of: changed.object), presentation)
-    }
-
-    private func rescale(_ old: Object, to scale: Object, _ call: APICall) throws -> ChangeOutcome {
-        try checkPreconditions(call.resource, old, uid: scale.uid, resourceVersion: scale.resourceVersion)
-        var new = old
-        let replicas = scale["spec", "replicas"] ?? 0
-        guard let count = replicas.integer, count >= 0 else {
-            let kind = Resource(group: "autoscaling", version: "v1", kind: "Scale", plural: "scales")
-            throw Problem.invalid(
-                kind, old.name, [.invalid("spec.replicas", replicas, "must be greater than or equal to 0")])
-        }
-        new["spec", "replicas"] = JSON(count)
-        return try amend(old, to: new, of: call.served, tracking: try fieldTracking(call, subresource: "scale"))
-    }
-
     /// `POST pods/<name>/binding`: gives the pod to a node, once.
     func bind(_ call: APICall) async throws -> APIAnswer {
         guard call.request.method == .post else { throw call.methodNotAllowed }
@@ -194,29 +117,6 @@ extension KubernetesAPI {
             "a container name must be specified for pod \(pod.name), choose one of: [\(regular.joined(separator: " "))]"
         if !initial.isEmpty { message += " or one of the init containers: [\(initial.joined(separator: " "))]" }
         throw .badRequest(message)
-    }
-}
-
-/// The `autoscaling/v1` Scale view of a workload.
-enum Scale {
-    static let kind = (apiVersion: "autoscaling/v1", kind: "Scale")
-
-    static func tree(of object: Object) -> JSON {
-        var metadata: JSON = ["name": .string(object.name), "namespace": .string(object.namespace)]
-        for field in ["uid", "resourceVersion", "creationTimestamp"] {
-            metadata[field] = object.tree["metadata", field]
-        }
-        var status: JSON = ["replicas": Cell.count(object["status", "replicas"])]
-        if let selector = object["spec", "selector"] {
-            // A ReplicationController's selector is a plain map of labels.
-            let isPlain = object.kind == "ReplicationController"
-            let parsed = isPlain ? LabelSelector(matchLabels: selector.stringMap) : try? LabelSelector(selector)
-            status["selector"] = parsed.map { .string($0.text) }
-        }
-        return [
-            "kind": .string(kind.kind), "apiVersion": .string(kind.apiVersion), "metadata": metadata,
-            "spec": ["replicas": Cell.count(object["spec", "replicas"])], "status": status,
-        ]
     }
 }
 

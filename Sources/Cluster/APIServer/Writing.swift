@@ -112,7 +112,7 @@ extension KubernetesAPI {
             "unable to create new content in namespace \(call.namespace) because it is being terminated")
         problem.causes = [
             .init(
-                reason: "NamespaceTerminating", message: "namespace \(call.namespace) is being terminated",
+                reason: Problem.namespaceTerminating, message: "namespace \(call.namespace) is being terminated",
                 field: "metadata.namespace")
         ]
         return problem

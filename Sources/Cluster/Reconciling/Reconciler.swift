@@ -15,7 +15,8 @@ package enum Outcome: Sendable, Hashable {
 /// A queue of keys and the function that makes each of them right.
 ///
 /// Promises: a key is never reconciled twice at the same time; a key enqueued during its own reconcile is reconciled
-/// once more; a reconcile that throws is tried again with growing delay. Needs `run()` to be running.
+/// once more; a reconcile that throws is tried again with growing delay, unless what it lacks is a namespace that is
+/// being deleted. Needs `run()` to be running.
 package final class Reconciler<Key: Hashable & Sendable>: Sendable {
     private let started = ContinuousClock.now
     private let logger: Logger
@@ -86,7 +87,7 @@ package final class Reconciler<Key: Hashable & Sendable>: Sendable {
 
     private func perform(_ key: Key) async {
         do {
-            let outcome = try await reconcile(key)
+            let outcome = try await outcome(key)
             state.withLock { state in
                 state.queue.done(key)
                 if case .again(let delay) = outcome { state.queue.add(key, at: now + delay) }
@@ -101,6 +102,16 @@ package final class Reconciler<Key: Hashable & Sendable>: Sendable {
             if !Task.isCancelled { log(error, key, delay) }
         }
         signal.raise()
+    }
+
+    private func outcome(_ key: Key) async throws -> Outcome {
+        do {
+            return try await reconcile(key)
+        } catch let problem as Problem where problem.isOfEndingNamespace {
+            // What was to be made there would be deleted with the namespace, which nothing keeps from its end.
+            logger.debug("the namespace is being deleted", metadata: ["key": "\(key)", "error": "\(problem)"])
+            return .done
+        }
     }
 
     private func log(_ error: any Error, _ key: Key, _ delay: Duration) {

@@ -89,6 +89,12 @@ package struct Problem: Error, Sendable, Hashable, CustomStringConvertible {
     /// Whether the namespace that something was to be written in does not exist.
     package var isOfNamespace: Bool { code == 404 && kind == Resource.namespaces.plural }
 
+    /// The reason of the cause that says why nothing new comes into a namespace (`corev1.NamespaceTerminatingCause`).
+    package static let namespaceTerminating = "NamespaceTerminating"
+
+    /// Whether something was to be made in a namespace that is being deleted.
+    package var isOfEndingNamespace: Bool { causes.contains { $0.reason == Self.namespaceTerminating } }
+
     /// `pods "web" not found`.
     package static func notFound(_ resource: Resource, _ name: String) -> Problem {
         about(resource, name, .notFound, "\(resource.qualifiedName) \"\(name)\" not found")

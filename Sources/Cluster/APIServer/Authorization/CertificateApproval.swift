@@ -8,36 +8,21 @@ import Objects
 
 extension KubernetesAPI {
     private static let certificateGroup = "certificates.k8s.io"
+    private static let unreachedByVerdicts = FieldSet([
+        ElementPath("metadata"), ElementPath("spec"), ElementPath("status", "certificate"),
+    ])
 
     /// `certificatesigningrequests/<name>/approval`: changes the conditions and nothing else.
     func approve(_ call: APICall) async throws -> APIAnswer {
-        let wanted: (Object) throws -> Object
-        var warnings: [String] = []
-        switch call.request.method {
-        case .get, .head: return try call.answer(with: try existing(call).object, api: self)
-        case .put:
-            let decoded = try call.decodedObject()
-            warnings = decoded.warnings
-            wanted = { _ in decoded.object }
-        case .patch:
-            let patch = try Patch(call)
-            wanted = { old in try call.checkedObject(try patch.apply(to: old, call)).object }
-        default: throw call.methodNotAllowed
-        }
-        let changed = try await change(
-            call.resource, namespace: "", name: call.name ?? "", isDryRun: try call.isDryRun()
-        ) { old in
-            let wanted = try wanted(old)
-            try checkNames(wanted, call)
-            try checkPreconditions(call.resource, old, uid: wanted.uid, resourceVersion: wanted.resourceVersion)
+        try await part(.approval, call, unreached: { _ in Self.unreachedByVerdicts }) { old, wanted, tracking in
             var new = old
             new["status", "conditions"] = dated(wanted.status["conditions"], from: old)
             let faults = CertificateRequestStrategy.conditionFaults(new, from: old, isVerdict: true)
             if !faults.isEmpty { throw Problem.invalid(call.resource, old.name, faults) }
             try checkSigner(of: old, verb: "approve", "approve", call.resource)
+            tracking.account(for: &new, from: old, sent: nil)
             return settle(old, new, of: call.served)
         }
-        return try call.answer(with: changed.object, warnings: warnings, api: self)
     }
 
     /// No certificate makes a master of anybody (upstream: plugin/pkg/admission/certificates/subjectrestriction).
