@@ -189,7 +189,8 @@ package final class ServiceSync: Sendable {
                 while let changes = await feed.next() {
                     switch changes {
                     case .names(let names):
-                        for name in names { exports.enqueue(name) }
+                        // Of the others nothing is ever exported.
+                        for name in names where NamespaceMaking.isOpen(name.namespace) { exports.enqueue(name) }
                     case .everything: self.enqueueAll(exports)
                     }
                 }
