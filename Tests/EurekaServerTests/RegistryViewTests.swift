@@ -42,7 +42,7 @@ private struct FollowingClient {
         _ app: String, _ port: Int, healthy: Bool = true, origin: Origin = .nacos
     ) -> RegistryViewMachine.Contribution {
         .init(
-            app: app, id: "\(origin.rawValue):\(port)",
+            app: app, id: "\(origin.rawValue):\(port)", status: healthy ? .up : .down,
             instance: Instance(
                 address: "10.0.0.1", port: port, isHealthy: healthy, lifetime: .persistent, origin: origin))
     }

@@ -78,7 +78,7 @@ final class RegistryView: Sendable {
             if let one = known[.init(instance)], one.instance == instance { return one }
             // Own instances keep their application; it need not be called like the service.
             let info = InstanceInfo(instance, of: name, updated: 0)
-            return RegistryViewMachine.Contribution(app: info.app, id: info.id, instance: instance)
+            return RegistryViewMachine.Contribution(app: info.app, id: info.id, status: info.status, instance: instance)
         }
         let fresh = RegistryViewMachine(firstVersion: state.highestVersion)
         state.machines[name.namespace, default: fresh].changed(name, given, now: now)

@@ -28,6 +28,7 @@ struct RegistryViewMachine: Sendable {
     struct Contribution: Sendable, Hashable {
         var app: String
         var id: String
+        var status: InstanceStatus
         var instance: Instance
     }
 
@@ -61,7 +62,8 @@ struct RegistryViewMachine: Sendable {
     /// Grows with every change that can be seen.
     private(set) var version: UInt64
     private var apps: [String: [String: Entry]] = [:]
-    private var contributions: [ServiceName: [String: [String: Instance]]] = [:]
+    /// By application and id.
+    private var contributions: [ServiceName: [String: [String: Contribution]]] = [:]
     private var services: [String: Set<ServiceName>] = [:]
     private var counts: [InstanceStatus: Int] = [:]
     /// Oldest first; one that a later change of the same place overtook stays until its time and is passed over.
@@ -76,8 +78,8 @@ struct RegistryViewMachine: Sendable {
 
     /// These are all the instances of a service.
     mutating func changed(_ service: ServiceName, _ given: [Contribution], now: Moment) {
-        var fresh: [String: [String: Instance]] = [:]
-        for one in given { fresh[one.app, default: [:]][one.id] = one.instance }
+        var fresh: [String: [String: Contribution]] = [:]
+        for one in given { fresh[one.app, default: [:]][one.id] = one }
         let old = contributions.updateValue(fresh, forKey: service) ?? [:]
         if fresh.isEmpty { contributions[service] = nil }
         for app in Set(old.keys).union(fresh.keys) {
@@ -119,11 +121,7 @@ struct RegistryViewMachine: Sendable {
     /// What a service gave last.
     func known(of service: ServiceName) -> [Dialled: Contribution] {
         var known: [Dialled: Contribution] = [:]
-        for (app, instances) in contributions[service] ?? [:] {
-            for (id, instance) in instances {
-                known[Dialled(instance)] = Contribution(app: app, id: id, instance: instance)
-            }
-        }
+        for one in (contributions[service] ?? [:]).values.lazy.flatMap(\.values) { known[Dialled(one.instance)] = one }
         return known
     }
 
@@ -165,35 +163,39 @@ struct RegistryViewMachine: Sendable {
         for (id, entry) in present where wanted[id] == nil {
             record(Place(app: app, id: id), entry, .deleted, now)
         }
-        for (id, (service, instance)) in wanted {
-            if let entry = present[id], entry.instance == instance { continue }
+        for (id, (service, one)) in wanted {
+            if let entry = present[id], entry.instance == one.instance { continue }
             let entry = Entry(
-                instance: instance, service: service, status: InstanceInfo(instance, of: service, updated: 0).status,
-                action: .added, change: 0, updated: 0)
+                instance: one.instance, service: service, status: one.status, action: .added, change: 0, updated: 0)
             record(Place(app: app, id: id), entry, present[id] == nil ? .added : .modified, now)
         }
     }
 
     /// One instance for each address and port; one that registered in Eureka goes before the same one from elsewhere.
-    private func union(of app: String) -> [String: (ServiceName, Instance)] {
-        var best: [Dialled: (id: String, service: ServiceName, instance: Instance)] = [:]
+    private func union(of app: String) -> [String: (ServiceName, Contribution)] {
+        var best: [Dialled: (service: ServiceName, one: Contribution)] = [:]
         for service in (services[app] ?? []).sorted() {
-            for (id, instance) in contributions[service]?[app] ?? [:] {
-                let place = Dialled(instance)
-                if let other = best[place], Self.rank(other.instance, other.id) <= Self.rank(instance, id) { continue }
-                best[place] = (id, service, instance)
+            for one in (contributions[service]?[app] ?? [:]).values {
+                let place = Dialled(one.instance)
+                if let other = best[place]?.one, Self.rank(other) <= Self.rank(one) { continue }
+                best[place] = (service, one)
             }
         }
-        var result: [String: (ServiceName, Instance)] = [:]
-        for one in best.values.sorted(by: { ($0.service, $0.instance.port) < ($1.service, $1.instance.port) })
-        where result[one.id] == nil {
-            result[one.id] = (one.service, one.instance)
+        var result: [String: (ServiceName, Contribution)] = [:]
+        for (service, one) in best.values.sorted(by: { Self.isBefore($0, $1) }) where result[one.id] == nil {
+            result[one.id] = (service, one)
         }
         return result
     }
 
-    private static func rank(_ instance: Instance, _ id: String) -> (Int, String) {
-        (instance.origin == .eureka && !instance.isImplied ? 0 : 1, id)
+    private static func rank(_ one: Contribution) -> (Int, String) {
+        (one.instance.origin == .eureka && !one.instance.isImplied ? 0 : 1, one.id)
+    }
+
+    private static func isBefore(
+        _ left: (service: ServiceName, one: Contribution), _ right: (service: ServiceName, one: Contribution)
+    ) -> Bool {
+        (left.service, left.one.instance.port) < (right.service, right.one.instance.port)
     }
 
     private mutating func record(_ place: Place, _ entry: Entry, _ action: ActionType, _ now: Moment) {
