@@ -19,6 +19,9 @@ extension CatalogueMachine {
         return entries[service]?.snapshot ?? ServiceSnapshot(service: service, version: version, records: [])
     }
 
+    /// Whether leases of this origin wait for their writers to come again (`Lease.adopted`).
+    package func hasAdopted(of origin: Origin) -> Bool { table.adopted[origin, default: 0] > 0 }
+
     package var counts: CatalogueCounts {
         mutating get {
             refreshAll()

@@ -76,6 +76,8 @@ struct RecordTable: Sendable {
     private var lastNumber: RecordNumber = 0
     private(set) var declared: [Origin: Int] = [:]
     private(set) var leased: [Origin: Int] = [:]
+    /// Those of `leased` that wait for their writers to come again.
+    private(set) var adopted: [Origin: Int] = [:]
     private(set) var impliedCount = 0
     private(set) var declaredCount = 0
 
@@ -153,6 +155,8 @@ struct RecordTable: Sendable {
         }
         declaredCount += step
         declared[record.instance.origin, default: 0] += step
-        if record.instance.lifetime.lease != nil { leased[record.instance.origin, default: 0] += step }
+        guard let lease = record.instance.lifetime.lease else { return }
+        leased[record.instance.origin, default: 0] += step
+        if lease.isAdopted { adopted[record.instance.origin, default: 0] += step }
     }
 }

@@ -24,12 +24,25 @@ struct SelfPreservation: Sendable, Hashable {
 
 /// Registrations by application and id. Leases end in the catalogue; here is only what Eureka adds to them.
 struct RegistrationMachine: Sendable {
-    struct Registration: Sendable {
-        var info: InstanceInfo
-        var service: ServiceName
-        var lastBeat: Moment
+    /// What a client said last. A class, as it is large and there are many: to look through them copies none.
+    final class Registration: Sendable {
+        let info: InstanceInfo
+        let service: ServiceName
+
+        init(_ info: InstanceInfo, as service: ServiceName) {
+            self.info = info
+            self.service = service
+        }
 
         var duration: Duration { .seconds(info.lease.durationSeconds) }
+    }
+
+    private struct Entry: Sendable {
+        var registration: Registration
+        var lastBeat: Moment
+
+        /// Silent until then, it is forgotten. The catalogue's lease ends earlier.
+        var end: ContinuousClock.Instant { lastBeat.instant + registration.duration * 2 }
     }
 
     /// What follows from a beat.
@@ -39,14 +52,21 @@ struct RegistrationMachine: Sendable {
         case renew(RegistrationAction, isCurrent: Bool)
     }
 
-    private(set) var registrations: [RegistrationKey: Registration] = [:]
+    private var entries: [RegistrationKey: Entry] = [:]
+    /// No entry ends earlier: beats only move ends away.
+    private var firstEnd: ContinuousClock.Instant?
     private let preservation: SelfPreservation?
     /// Whether silent leases are being kept.
     private(set) var isPreserving = false
 
     init(preservation: SelfPreservation? = nil) { self.preservation = preservation }
 
-    func registration(_ key: RegistrationKey) -> Registration? { registrations[key] }
+    var count: Int { entries.count }
+
+    func registration(_ key: RegistrationKey) -> Registration? { entries[key]?.registration }
+
+    /// When an instance registered or beat last.
+    func lastBeat(_ key: RegistrationKey) -> Moment? { entries[key]?.lastBeat }
 
     // MARK: Writers
 
@@ -55,7 +75,7 @@ struct RegistrationMachine: Sendable {
     mutating func registered(
         _ given: InstanceInfo, _ key: RegistrationKey, as service: ServiceName, now: Moment
     ) -> [RegistrationAction] {
-        let old = registrations[key]
+        let old = registration(key)
         let isOutdated = old.map { $0.info.lastDirty > given.lastDirty } ?? false
         var info = isOutdated ? old?.info ?? given : given
         if let override = old?.info.overriddenStatus, override != .unknown { info.overriddenStatus = override }
@@ -76,18 +96,17 @@ struct RegistrationMachine: Sendable {
     /// A client beat. It has to register again when its words are newer than those known, or when its status is not
     /// known since an override was taken off.
     mutating func beaten(_ key: RegistrationKey, lastDirty: Int64?, now: Moment) -> Beat {
-        guard let index = registrations.index(forKey: key) else { return .unknown }
-        if registrations.values[index].info.status == .unknown { return .unknown }
-        registrations.values[index].lastBeat = now
-        let isCurrent = lastDirty.map { $0 <= registrations.values[index].info.lastDirty } ?? true
-        return .renew(Self.renewal(of: registrations.values[index]), isCurrent: isCurrent)
+        guard let registration = registration(key), registration.info.status != .unknown else { return .unknown }
+        entries[key]?.lastBeat = now
+        let isCurrent = lastDirty.map { $0 <= registration.info.lastDirty } ?? true
+        return .renew(Self.renewal(of: registration), isCurrent: isCurrent)
     }
 
     /// Somebody took the instance in or out of service. Nil when it is not known.
     mutating func overridden(
         _ key: RegistrationKey, by status: InstanceStatus, lastDirty: Int64?, now: Moment
     ) -> [RegistrationAction]? {
-        guard var info = registrations[key]?.info else { return nil }
+        guard var info = registration(key)?.info else { return nil }
         info.status = status
         info.overriddenStatus = status
         return changed(info, key, lastDirty: lastDirty, now: now)
@@ -98,7 +117,7 @@ struct RegistrationMachine: Sendable {
     mutating func overrideRemoved(
         _ key: RegistrationKey, status: InstanceStatus, lastDirty: Int64?, now: Moment
     ) -> [RegistrationAction]? {
-        guard var info = registrations[key]?.info else { return nil }
+        guard var info = registration(key)?.info else { return nil }
         guard info.overriddenStatus != .unknown else { return [] }
         info.overriddenStatus = .unknown
         info.status = status
@@ -108,31 +127,32 @@ struct RegistrationMachine: Sendable {
     mutating func metadataChanged(
         _ key: RegistrationKey, _ edit: (inout [String: String]) -> Void, now: Moment
     ) -> [RegistrationAction]? {
-        guard var info = registrations[key]?.info else { return nil }
+        guard var info = registration(key)?.info else { return nil }
         edit(&info.metadata)
         return changed(info, key, lastDirty: nil, now: now)
     }
 
     /// Nil when it is not known.
     mutating func cancelled(_ key: RegistrationKey) -> [RegistrationAction]? {
-        guard let old = registrations.removeValue(forKey: key) else { return nil }
+        guard let old = entries.removeValue(forKey: key)?.registration else { return nil }
         return [.deregister(address: old.info.ipAddress, port: old.info.mainPort, old.service)]
     }
 
     /// The catalogue no longer has it, or never took it.
-    mutating func lost(_ key: RegistrationKey) { registrations[key] = nil }
+    mutating func lost(_ key: RegistrationKey) { entries[key] = nil }
 
     /// Time passed: whether leases are to be kept, and what has ended long ago is forgotten.
     mutating func timePassed(now: ContinuousClock.Instant) {
-        func silence(_ registration: Registration) -> Duration { registration.lastBeat.instant.duration(to: now) }
         if let preservation {
-            let silent = registrations.values.count { silence($0) >= $0.duration * 2 / 3 }
-            isPreserving =
-                Double(registrations.count - silent) < Double(registrations.count) * preservation.renewalShare
+            let silent = entries.values.count {
+                $0.lastBeat.instant.duration(to: now) >= $0.registration.duration * 2 / 3
+            }
+            isPreserving = Double(entries.count - silent) < Double(entries.count) * preservation.renewalShare
         }
-        guard !isPreserving else { return }
-        let ended = registrations.filter { silence($0.value) > $0.value.duration * 2 }
-        for key in ended.keys { registrations[key] = nil }
+        guard !isPreserving, let firstEnd, now > firstEnd else { return }
+        let ended = entries.filter { now > $0.value.end }
+        for key in ended.keys { entries[key] = nil }
+        self.firstEnd = entries.values.lazy.map(\.end).min()
     }
 
     // MARK: Inside
@@ -140,7 +160,7 @@ struct RegistrationMachine: Sendable {
     private mutating func changed(
         _ info: InstanceInfo, _ key: RegistrationKey, lastDirty: Int64?, now: Moment
     ) -> [RegistrationAction] {
-        guard let old = registrations[key] else { return [] }
+        guard let old = registration(key) else { return [] }
         var info = info
         if let lastDirty, lastDirty > info.lastDirty { info.lastDirty = lastDirty }
         if info.status == .up, info.lease.serviceUp == 0 { info.lease.serviceUp = now.milliseconds }
@@ -150,8 +170,9 @@ struct RegistrationMachine: Sendable {
     private mutating func keep(
         _ info: InstanceInfo, _ key: RegistrationKey, _ service: ServiceName, now: Moment
     ) -> [RegistrationAction] {
-        let old = registrations[key]
-        registrations[key] = Registration(info: info, service: service, lastBeat: now)
+        let entry = Entry(registration: Registration(info, as: service), lastBeat: now)
+        firstEnd = min(firstEnd ?? entry.end, entry.end)
+        let old = entries.updateValue(entry, forKey: key)?.registration
         var actions: [RegistrationAction] = [.register(info.record, service)]
         // The new place is there before the old one goes.
         if let old, old.service != service || old.info.ipAddress != info.ipAddress || old.info.mainPort != info.mainPort

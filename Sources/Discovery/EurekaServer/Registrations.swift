@@ -22,12 +22,12 @@ final class Registrations: Sendable {
 
     func now() -> Moment { clock.now() }
 
-    var count: Int { machine.withLock { $0.registrations.count } }
+    var count: Int { machine.withLock { $0.count } }
     var isPreserving: Bool { machine.withLock { $0.isPreserving } }
 
     /// When an instance beat last, in milliseconds since 1970.
     func lastBeat(_ key: RegistrationKey) -> Int64? {
-        machine.withLock { $0.registration(key)?.lastBeat.milliseconds }
+        machine.withLock { $0.lastBeat(key)?.milliseconds }
     }
 
     func register(_ info: InstanceInfo, _ key: RegistrationKey, as service: ServiceName) throws(EurekaProblem) {
@@ -135,7 +135,7 @@ final class Registrations: Sendable {
 
     /// Takes up what the catalogue kept from before the last start, if this is such a one.
     private func adopt(_ key: RegistrationKey) {
-        if machine.withLock({ $0.registration(key) != nil }) { return }
+        if !catalogue.hasAdopted(of: .eureka) || machine.withLock({ $0.registration(key) != nil }) { return }
         let services = view.read(key.namespace) { $0.services(of: key.app) }
         for service in services {
             for record in catalogue.snapshot(of: service).records {
