@@ -3,6 +3,7 @@
 import Catalogue
 import Formats
 import Fuzzing
+import HTTPServing
 import Testing
 
 @testable import EurekaServer
@@ -51,7 +52,7 @@ import Testing
         ]
         for input in Self.fuzz.inputs(of: targets + [batch.bytes]) {
             for method in ["PUT", "POST", "DELETE", "GET"] {
-                var request = EurekaRequest(method: method, target: String(decoding: input, as: UTF8.self), body: input)
+                var request = HTTPRequest(method: method, target: String(decoding: input, as: UTF8.self), body: input)
                 _ = await api.answer(request)
                 request.target = "/eureka/peerreplication/batch"
                 _ = await api.answer(request)

@@ -2,6 +2,7 @@
 
 import Catalogue
 import Formats
+import HTTPServing
 import Testing
 
 @testable import EurekaServer
@@ -40,14 +41,12 @@ import Testing
 
     private func ask(
         _ method: String, _ target: String, _ body: JSON? = nil, peer: String = "10.0.0.9",
-        _ edit: (inout EurekaRequest) -> Void = { _ in }
+        fields: [String: String] = [:]
     ) async -> EurekaAnswer {
-        var request = EurekaRequest(method: method, target: target, accept: "application/json", peer: peer)
-        if let body {
-            request.contentType = "application/json"
-            request.body = body.bytes
-        }
-        edit(&request)
+        var request = HTTPRequest(method: method, target: target, body: body?.bytes ?? [], peer: peer)
+        request.fields.add(name: "Accept", value: "application/json")
+        if body != nil { request.fields.add(name: "Content-Type", value: "application/json") }
+        for (name, value) in fields { request.fields.replaceOrAdd(name: name, value: value) }
         return await api.answer(request)
     }
 
@@ -80,16 +79,14 @@ import Testing
     @Test func xmlIsReadAndIsTheDefault() async throws {
         let xml = String(decoding: RegistryWriter.bytes(try Sample.info(), AnswerForm(isJSON: false)), as: UTF8.self)
         for type in ["application/xml", ""] {
-            let answer = await ask("POST", "/eureka/v2/apps/ORDERS") {
-                $0.contentType = type
-                $0.body = Array(xml.utf8)
-            }
-            #expect(answer.status == 204)
+            var request = HTTPRequest(method: "POST", target: "/eureka/v2/apps/ORDERS", body: Array(xml.utf8))
+            request.fields.add(name: "Content-Type", value: type)
+            #expect(await api.answer(request).status == 204)
         }
-        let answer = await ask("GET", "/eureka/apps/") { $0.accept = "" }
+        let answer = await ask("GET", "/eureka/apps/", fields: ["Accept": ""])
         #expect(answer.contentType == "application/xml")
         #expect(String(decoding: answer.body, as: UTF8.self).hasPrefix("<applications>\n  <versions__delta>1<"))
-        let vendor = await ask("GET", "/eureka/apps/") { $0.accept = "application/vnd.netflix.eureka.v2+json" }
+        let vendor = await ask("GET", "/eureka/apps/", fields: ["Accept": "application/vnd.netflix.eureka.v2+json"])
         #expect(vendor.contentType == "application/json")
     }
 
@@ -98,7 +95,8 @@ import Testing
         _ = await register()
         #expect(await ask("PUT", path + "?status=UP&lastDirtyTimestamp=1700000000000").status == 200)
         #expect(await ask("PUT", path + "?status=UP&lastDirtyTimestamp=1700000000001").status == 404)
-        let behind = await ask("PUT", path + "?lastDirtyTimestamp=1") { $0.isReplication = true }
+        let behind = await ask(
+            "PUT", path + "?lastDirtyTimestamp=1", fields: ["X-Netflix-Discovery-Replication": "true"])
         #expect(behind.status == 200 && !behind.body.isEmpty, "a peer that is behind is told")
         #expect(await ask("PUT", path + "?lastDirtyTimestamp=soon").status == 400)
         #expect(await ask("DELETE", path).status == 200)
@@ -141,10 +139,11 @@ import Testing
         var nameless = Sample.registration()
         nameless["hostName"] = nil
         #expect(refusal(await ask("POST", "/eureka/apps/ORDERS", ["instance": nameless])) == "400 Missing hostname")
-        #expect(await ask("POST", "/eureka/apps/ORDERS") { $0.body = Array("{".utf8) }.status == 400)
+        let half = HTTPRequest(method: "POST", target: "/eureka/apps/ORDERS", body: Array("{".utf8))
+        #expect(await api.answer(half).status == 400)
         #expect(await ask("POST", "/eureka/apps/ORDERS", [1, 2]).status == 400)
-        #expect(await ask("POST", "/eureka/apps/ORDERS") { $0.contentType = "image/png" }.status == 415)
-        #expect(await ask("POST", "/eureka/apps/ORDERS", [:]) { $0.contentEncoding = "gzip" }.status == 415)
+        #expect(await ask("POST", "/eureka/apps/ORDERS", fields: ["Content-Type": "image/png"]).status == 415)
+        #expect(await ask("POST", "/eureka/apps/ORDERS", [:], fields: ["Content-Encoding": "gzip"]).status == 415)
         #expect(await ask("PATCH", "/eureka/apps").status == 405)
         #expect(await ask("GET", "/other").status == 404)
         #expect(await ask("GET", "/eureka/namespaces/A%20B/apps").status == 400)
@@ -186,7 +185,7 @@ import Testing
         }
         let plain = await ask("GET", "/eureka/apps")
         for _ in 1...2 {
-            let small = await ask("GET", "/eureka/apps") { $0.acceptsGzip = true }
+            let small = await ask("GET", "/eureka/apps", fields: ["Accept-Encoding": "gzip"])
             #expect(small.isGzip && small.body.count < plain.body.count / 4 && small.body.prefix(2) == [0x1F, 0x8B])
         }
     }
@@ -212,11 +211,16 @@ import Testing
         for _ in 1...2 { _ = await ask("GET", "/eureka/vips/web", peer: "10.0.0.5") }
         _ = await ask("GET", "/eureka/apps", peer: "10.0.0.3")
         for _ in 1...2 { _ = await ask("GET", "/eureka/namespaces/shop/apps", peer: "10.0.0.4") }
-        _ = await ask("GET", "/eureka/apps", peer: "10.0.0.6") { $0.isClient = true }
+        let client = ["DiscoveryIdentity-Name": "A"]
+        _ = await ask("GET", "/eureka/apps", peer: "10.0.0.6", fields: client)
         catalogue.withdraw(address: "10.88.0.3")
         let outstanding = Set(catalogue.outstanding(address: "10.88.0.3").map(\.subscriber.text))
-        #expect(outstanding == ["eureka/10.0.0.1/", "eureka/10.0.0.2/", "eureka/10.0.0.5/", "eureka/10.0.0.6/"])
-        for peer in ["10.0.0.1", "10.0.0.6"] { _ = await ask("GET", "/eureka/apps/delta", peer: peer) }
+        #expect(
+            outstanding == [
+                "eureka/10.0.0.1///", "eureka/10.0.0.2///", "eureka/10.0.0.5///", "eureka/10.0.0.6/A//",
+            ])
+        _ = await ask("GET", "/eureka/apps/delta", peer: "10.0.0.1")
+        _ = await ask("GET", "/eureka/apps/delta", peer: "10.0.0.6", fields: client)
         _ = await ask("GET", "/eureka/vips/web", peer: "10.0.0.5")
         #expect(await ask("GET", "/eureka/apps/WEB", peer: "10.0.0.2").status == 404)
         #expect(catalogue.outstanding(address: "10.88.0.3").isEmpty, "who asks for what is gone knows that it is")
@@ -228,8 +232,8 @@ import Testing
             let api = EurekaAPI(catalogue: catalogue, preservation: preservation)
             var tree = Sample.registration()
             tree["leaseInfo"] = ["durationInSecs": 1]
-            var request = EurekaRequest(method: "POST", target: "/eureka/apps/ORDERS", contentType: "application/json")
-            request.body = tree.bytes
+            var request = HTTPRequest(method: "POST", target: "/eureka/apps/ORDERS", body: tree.bytes)
+            request.fields.add(name: "Content-Type", value: "application/json")
             #expect(await api.answer(request).status == 204)
             try await Task.sleep(for: .milliseconds(700))
             api.registrations.sweep()
@@ -242,8 +246,6 @@ import Testing
 
     @Test func nobodyReadsHalfAPicture() async {
         let api = EurekaAPI(catalogue: ServiceCatalogue(sources: [.kubernetes]))
-        var request = EurekaRequest(method: "GET", target: "/eureka/apps")
-        request.accept = "application/json"
-        #expect(await api.answer(request).status == 503)
+        #expect(await api.answer(HTTPRequest(method: "GET", target: "/eureka/apps")).status == 503)
     }
 }

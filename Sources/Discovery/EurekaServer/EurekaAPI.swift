@@ -23,7 +23,7 @@ struct EurekaAPI: Sendable {
         registrations = Registrations(catalogue: catalogue, view: view, preservation: preservation, clock: clock)
     }
 
-    func answer(_ request: EurekaRequest) async -> EurekaAnswer {
+    func answer(_ request: HTTPRequest) async -> EurekaAnswer {
         if let answer = answerAtOnce(request) { return answer }
         do throws(EurekaProblem) {
             let call = try EurekaCall(request)
@@ -36,7 +36,7 @@ struct EurekaAPI: Sendable {
     }
 
     /// The answer to what clients say all the time, where nothing has to be waited for; nil for all else.
-    func answerAtOnce(_ request: EurekaRequest) -> EurekaAnswer? {
+    func answerAtOnce(_ request: HTTPRequest) -> EurekaAnswer? {
         do throws(EurekaProblem) {
             let call = try EurekaCall(request)
             guard let answer = try write(call) else { return nil }
@@ -213,26 +213,23 @@ struct Listing: Sendable {
 struct EurekaCall: Sendable {
     var namespace: String
     var route: EurekaRoute
-    var request: EurekaRequest
-    var query: Substring
+    var request: HTTPRequest
+    /// Those of the query, decoded.
+    var parameters: [(name: String, value: String)]
 
-    init(_ request: EurekaRequest) throws(EurekaProblem) {
-        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard
-            let (namespace, route) = EurekaRoute.parse(
-                parts.first ?? "", defaultNamespace: ServiceName.defaultNamespace)
+    init(_ request: HTTPRequest) throws(EurekaProblem) {
+        let (path, query) = request.place
+        guard let (namespace, route) = EurekaRoute.parse(path[...], defaultNamespace: ServiceName.defaultNamespace)
         else { throw .notFound("Eureka has no such path; begin with /eureka/apps") }
         guard EurekaNames.isNamespace(namespace) else { throw .invalid("\(namespace.prefix(80)) is no namespace") }
         self.namespace = namespace
         self.route = route
         self.request = request
-        query = parts.count > 1 ? parts[1] : ""
+        parameters = PercentText.parameters(query[...])
     }
 
     /// A caller is known by what it says of itself; processes that say the same count as one.
     var subscriber: SubscriberID { SubscriberID("eureka/\(request.peer)/\(request.identity)") }
-
-    var parameters: [(name: String, value: String)] { PercentText.parameters(query) }
 
     func parameter(_ name: String) -> String? { parameters.first { $0.name == name }?.value }
 

@@ -49,17 +49,16 @@ package struct EurekaListener: Sendable {
     }
 
     private func answer(_ request: HTTPRequest) -> Answering {
-        let call = EurekaRequest(request)
-        if request.isSmall, let answer = api.answerAtOnce(call) { return .now(carried(answer, to: call)) }
-        return .later { carried(await api.answer(call), to: call) }
+        if request.isSmall, let answer = api.answerAtOnce(request) { return .now(carried(answer, to: request)) }
+        return .later { carried(await api.answer(request), to: request) }
     }
 
-    private func carried(_ answer: EurekaAnswer, to call: EurekaRequest) -> HTTPAnswer {
+    private func carried(_ answer: EurekaAnswer, to request: HTTPRequest) -> HTTPAnswer {
         if answer.status >= 400 {
             logger.info(
                 "eureka request refused",
                 metadata: [
-                    "method": .string(call.method), "path": .string(String(call.target.prefix(200))),
+                    "method": .string(request.method), "path": .string(String(request.target.prefix(200))),
                     "status": .stringConvertible(answer.status),
                     "reason": .string(String(decoding: answer.body, as: UTF8.self)),
                 ])
@@ -68,24 +67,5 @@ package struct EurekaListener: Sendable {
         if let type = answer.contentType { fields.append((name: "Content-Type", value: type)) }
         if answer.isGzip { fields.append((name: "Content-Encoding", value: "gzip")) }
         return HTTPAnswer(status: answer.status, fields: fields, body: answer.body)
-    }
-}
-
-extension EurekaRequest {
-    /// Characters of what a caller says of itself that tell it apart.
-    private static let longestIdentity = 200
-
-    init(_ request: HTTPRequest) {
-        let identity = ["DiscoveryIdentity-Name", "DiscoveryIdentity-Id", "User-Agent"]
-            .map { request.field($0) ?? "" }.joined(separator: "/")
-        self.init(
-            method: request.method, target: request.target, accept: request.field("Accept") ?? "",
-            contentType: request.field("Content-Type") ?? "",
-            contentEncoding: request.field("Content-Encoding") ?? "",
-            acceptsGzip: request.field("Accept-Encoding")?.contains("gzip") ?? false,
-            eurekaAccept: request.field("X-Eureka-Accept") ?? "",
-            isReplication: request.field("x-netflix-discovery-replication") == "true",
-            identity: String(identity.prefix(Self.longestIdentity)),
-            isClient: request.field("DiscoveryIdentity-Name") != nil, peer: request.peer, body: request.body)
     }
 }

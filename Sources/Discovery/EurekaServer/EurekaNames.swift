@@ -28,7 +28,8 @@ enum EurekaNames {
                 "the application's name or vipAddress is empty, longer than \(longestName) bytes, or has other characters "
                     + "than letters, digits and . _ - : $ @ / &")
         }
-        guard let mark = spelled.firstRange(of: groupSeparator) else {
+        // Few have one, and to look for a single byte costs little.
+        guard spelled.utf8.contains(UInt8(ascii: "@")), let mark = spelled.firstRange(of: groupSeparator) else {
             return ServiceName(namespace: namespace, name: spelled)
         }
         let group = String(spelled[..<mark.lowerBound])

@@ -1,30 +1,30 @@
-// A request as it came, whoever carried it, and what it asks for.
+// What a request says of itself and of its caller, and what it asks for.
 
 import HTTPServing
 
-struct EurekaRequest: Sendable {
-    var method: String
-    /// As sent, with the query: `/eureka/apps/ORDERS?regions=a`.
-    var target: String
-    var accept = ""
-    var contentType = ""
-    /// Whether the body is sent as something that has to be undone first.
-    var contentEncoding = ""
-    var acceptsGzip = false
-    /// `X-Eureka-Accept`.
-    var eurekaAccept = ""
-    /// `x-netflix-discovery-replication: true`, from a peer.
-    var isReplication = false
-    /// What the caller says of itself (`DiscoveryIdentity-Id` and the like, and its program).
-    var identity = ""
-    /// Whether it is a client that will come again, as those say that send `DiscoveryIdentity-Name`.
-    var isClient = false
-    /// The caller's IP address.
-    var peer = ""
-    var body: [UInt8] = []
+extension HTTPRequest {
+    /// Characters of what a caller says of itself that tell it apart.
+    private static let longestIdentity = 200
 
     /// Netflix looks for the word anywhere in the header; without it the answer is XML.
-    var form: AnswerForm { AnswerForm(isJSON: accept.contains("json"), isCompact: eurekaAccept == "compact") }
+    var form: AnswerForm {
+        AnswerForm(
+            isJSON: field("Accept")?.contains("json") ?? false, isCompact: field("X-Eureka-Accept") == "compact")
+    }
+
+    var acceptsGzip: Bool { field("Accept-Encoding")?.contains("gzip") ?? false }
+
+    /// Whether a peer sent it.
+    var isReplication: Bool { field("x-netflix-discovery-replication") == "true" }
+
+    /// What the caller says of itself (`DiscoveryIdentity-Id` and the like, and its program).
+    var identity: String {
+        let words = ["DiscoveryIdentity-Name", "DiscoveryIdentity-Id", "User-Agent"].map { field($0) ?? "" }
+        return String(words.joined(separator: "/").prefix(Self.longestIdentity))
+    }
+
+    /// Whether it is a client that will come again, as those say that send `DiscoveryIdentity-Name`.
+    var isClient: Bool { field("DiscoveryIdentity-Name") != nil }
 }
 
 struct EurekaAnswer: Sendable, Equatable {
@@ -57,8 +57,10 @@ enum EurekaRoute: Hashable, Sendable {
 
     /// Nil for what Eureka does not have. The namespace is the default one unless the path names one.
     static func parse(_ path: Substring, defaultNamespace: String) -> (namespace: String, route: EurekaRoute)? {
-        var parts = path.split(separator: "/").map { PercentText.decoded($0, plusIsSpace: false) }[...]
-        if parts.elementsEqual(["metrics"]) { return (defaultNamespace, .metrics) }
+        var parts = path.utf8.split(separator: UInt8(ascii: "/")).map {
+            PercentText.decoded(Substring($0), plusIsSpace: false)
+        }[...]
+        if parts.first == "metrics", parts.count == 1 { return (defaultNamespace, .metrics) }
         guard parts.popFirst() == "eureka" else { return nil }
         if parts.first == "v2" || parts.first == "v1" { parts.removeFirst() }
         var namespace = defaultNamespace

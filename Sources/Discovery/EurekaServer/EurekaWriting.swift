@@ -2,6 +2,7 @@
 
 import Catalogue
 import Formats
+import HTTPServing
 
 extension EurekaAPI {
     // MARK: Registrations
@@ -21,16 +22,16 @@ extension EurekaAPI {
     }
 
     /// The instance in a body, in either form, with or without its envelope.
-    private func tree(of request: EurekaRequest) throws(EurekaProblem) -> JSON {
+    private func tree(of request: HTTPRequest) throws(EurekaProblem) -> JSON {
         let tree = try document(of: request, "instance")
         // A list of one is what XStream's JSON makes of a list.
         return tree.array?.first ?? tree
     }
 
     /// The body as a tree without its outermost name.
-    private func document(of request: EurekaRequest, _ name: String) throws(EurekaProblem) -> JSON {
-        guard ["", "identity"].contains(request.contentEncoding) else {
-            throw .unsupportedMedia("the content encoding \(request.contentEncoding.prefix(40))")
+    private func document(of request: HTTPRequest, _ name: String) throws(EurekaProblem) -> JSON {
+        if let encoding = request.field("Content-Encoding"), encoding != "identity" {
+            throw .unsupportedMedia("the content encoding \(encoding.prefix(40))")
         }
         let isXML = try Self.isXML(request)
         do throws(FormatProblem) {
@@ -47,12 +48,11 @@ extension EurekaAPI {
     }
 
     /// By the content type; one that names none is looked at.
-    private static func isXML(_ request: EurekaRequest) throws(EurekaProblem) -> Bool {
-        if request.contentType.contains("json") { return false }
-        if request.contentType.contains("xml") { return true }
-        guard request.contentType.isEmpty || request.contentType.hasPrefix("text/plain") else {
-            throw .unsupportedMedia(String(request.contentType.prefix(80)))
-        }
+    private static func isXML(_ request: HTTPRequest) throws(EurekaProblem) -> Bool {
+        let type = request.field("Content-Type") ?? ""
+        if type.contains("json") { return false }
+        if type.contains("xml") { return true }
+        guard type.isEmpty || type.hasPrefix("text/plain") else { throw .unsupportedMedia(String(type.prefix(80))) }
         return request.body.first { ![0x20, 0x09, 0x0A, 0x0D, 0xEF, 0xBB, 0xBF].contains($0) } == UInt8(ascii: "<")
     }
 
@@ -122,13 +122,12 @@ extension EurekaAPI {
     }
 
     func changeMetadata(_ key: RegistrationKey, _ call: EurekaCall) throws(EurekaProblem) -> EurekaAnswer {
-        let parameters = call.parameters
-        let size = parameters.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
+        let size = call.parameters.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         guard size <= InstanceInfo.longestMetadata else {
             throw .invalid("metadata is longer than \(InstanceInfo.longestMetadata) bytes")
         }
         let isKnown = try registrations.changeMetadata(key) { metadata in
-            for (name, value) in parameters where !name.isEmpty { metadata[name] = value }
+            for (name, value) in call.parameters where !name.isEmpty { metadata[name] = value }
         }
         guard isKnown else { throw Self.unknown(key) }
         return .empty(200)

@@ -20,36 +20,30 @@ extension InstanceInfo {
         return Instance(
             id: id, address: ipAddress, port: mainPort, ports: ports, weight: SpringWeight.weight(in: metadata),
             isHealthy: status == .up || status == .outOfService, isEnabled: status != .outOfService,
-            metadata: metadata, words: words.text,
+            metadata: metadata, words: words,
             lifetime: .lease(.eureka(renewalSeconds: lease.renewalSeconds, durationSeconds: lease.durationSeconds)),
             origin: .eureka)
     }
 
     /// What the other fields of a record cannot say, in the members of Eureka's own JSON.
-    private var words: JSON {
-        var tree: JSON = [
-            "hostName": .string(hostName), "app": .string(app), "ipAddr": .string(ipAddress),
-            "status": .string(status.rawValue),
-            "port": ["$": JSON(port.number), "@enabled": .bool(port.isEnabled)],
-            "securePort": ["$": JSON(securePort.number), "@enabled": .bool(securePort.isEnabled)],
-            "leaseInfo": [
-                "renewalIntervalInSecs": JSON(lease.renewalSeconds), "durationInSecs": JSON(lease.durationSeconds),
-                "registrationTimestamp": .integer(lease.registered), "serviceUpTimestamp": .integer(lease.serviceUp),
-            ],
-            "lastDirtyTimestamp": .integer(lastDirty),
+    private var words: String {
+        var fields: [InstanceField] = [
+            .text("hostName", hostName), .text("app", app), .text("ipAddr", ipAddress),
+            .text("status", status.rawValue), .port("port", port), .port("securePort", securePort), .lease(lease),
+            .text("lastDirtyTimestamp", String(lastDirty)), .dataCenter(dataCenter),
         ]
-        tree["dataCenterInfo"] = ["name": .string(dataCenter.name)]
-        if !dataCenter.metadata.isEmpty { tree["dataCenterInfo", "metadata"] = JSON(stringMap: dataCenter.metadata) }
-        if overriddenStatus != .unknown { tree["overriddenStatus"] = .string(overriddenStatus.rawValue) }
-        if countryID != 1 { tree["countryId"] = JSON(countryID) }
-        if isCoordinatingDiscoveryServer { tree["isCoordinatingDiscoveryServer"] = true }
+        if overriddenStatus != .unknown { fields.append(.text("overriddenStatus", overriddenStatus.rawValue)) }
+        if countryID != 1 { fields.append(.number("countryId", countryID)) }
+        if isCoordinatingDiscoveryServer { fields.append(.text("isCoordinatingDiscoveryServer", "true")) }
         let texts = [
             ("sid", sid), ("appGroupName", appGroup), ("homePageUrl", homePageURL), ("statusPageUrl", statusPageURL),
             ("healthCheckUrl", healthCheckURL), ("secureHealthCheckUrl", secureHealthCheckURL),
             ("vipAddress", vipAddress), ("secureVipAddress", secureVipAddress), ("asgName", asgName),
         ]
-        for (key, text) in texts { if let text { tree[key] = .string(text) } }
-        return tree
+        for (key, text) in texts { if let text { fields.append(.text(key, text)) } }
+        var writer = JSONAnswerWriter(isCompact: false)
+        writer.write(fields)
+        return String(decoding: writer.output, as: UTF8.self)
     }
 
     // MARK: From the catalogue

@@ -41,9 +41,11 @@ struct JSONAnswerWriter {
         raw("]}")
     }
 
-    mutating func write(_ info: InstanceInfo) {
+    mutating func write(_ info: InstanceInfo) { write(InstanceField.fields(of: info, compact: isCompact)) }
+
+    mutating func write(_ fields: [InstanceField]) {
         raw("{")
-        for (position, field) in InstanceField.fields(of: info, compact: isCompact).enumerated() {
+        for (position, field) in fields.enumerated() {
             if position > 0 { raw(",") }
             write(field)
         }

@@ -5,8 +5,9 @@ package enum SpringName {
     /// The catalogue's name of what registered in Eureka: its first virtual address, which is the application's name as
     /// its owner spells it, else the application in small letters.
     package static func catalogueName(application: String, virtualAddress: String?) -> String {
-        let first = virtualAddress?.split(separator: ",").first.map { address in
-            String(address.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
+        let first = virtualAddress.map { addresses in
+            let address = addresses.unicodeScalars.drop { $0 == "," }.prefix { $0 != "," }
+            return String(address.drop(while: \.properties.isWhitespace).prefix { !$0.properties.isWhitespace })
         }
         // A placeholder that was never filled in is no name.
         if let first, !first.isEmpty, !first.hasPrefix("${") { return first }

@@ -26,13 +26,16 @@ package enum PercentText {
     }
 
     package static func decoded(_ text: Substring, plusIsSpace: Bool) -> String {
-        let bytes = Array(text.utf8)
-        return decoded(bytes[...], plusIsSpace: plusIsSpace)
+        if isPlain(text.utf8, plusIsSpace: plusIsSpace) { return String(text) }
+        return decoded(Array(text.utf8)[...], plusIsSpace: plusIsSpace)
+    }
+
+    private static func isPlain(_ text: some Collection<UInt8>, plusIsSpace: Bool) -> Bool {
+        text.allSatisfy { $0 != UInt8(ascii: "%") && !(plusIsSpace && $0 == UInt8(ascii: "+")) }
     }
 
     private static func decoded(_ text: ArraySlice<UInt8>, plusIsSpace: Bool) -> String {
-        let isPlain = text.allSatisfy { $0 != UInt8(ascii: "%") && !(plusIsSpace && $0 == UInt8(ascii: "+")) }
-        if isPlain { return String(decoding: text, as: UTF8.self) }
+        if isPlain(text, plusIsSpace: plusIsSpace) { return String(decoding: text, as: UTF8.self) }
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
         var at = text.startIndex
