@@ -4,6 +4,7 @@ import APIServer
 import Access
 import Client
 import HTTPTypes
+import Objects
 
 /// A transport whose other end is in this process. The request passes authorization and every later step like any
 /// other.
@@ -22,5 +23,11 @@ struct InProcessTransport: Transport {
     private struct Chunks: ByteStream {
         let source: any APIChunks
         func next() async throws -> [UInt8]? { try await source.next() }
+        var events: (any EventStream)? { source.events.map(Events.init) }
+    }
+
+    private struct Events: EventStream {
+        let source: any APIEvents
+        func nextEvents() async throws -> [WatchEvent]? { try await source.nextEvents() }
     }
 }

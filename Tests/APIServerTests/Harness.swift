@@ -154,6 +154,20 @@ final class Server: Sendable {
             guard let line = try await next() else { return "END" }
             return "\(line["type"]?.string ?? "") \(line["object", "metadata", "name"]?.string ?? "")"
         }
+
+        /// The next events as a reader in this program gets them, written as lines.
+        func values() async throws -> [JSON] {
+            guard let events = try await chunks.events?.nextEvents() else { return [] }
+            return events.map { event in
+                switch event {
+                case .added(let object): ["type": "ADDED", "object": object.tree]
+                case .modified(let object): ["type": "MODIFIED", "object": object.tree]
+                case .deleted(let object): ["type": "DELETED", "object": object.tree]
+                case .bookmark(let revision):
+                    ["type": "BOOKMARK", "object": ["metadata": ["resourceVersion": .string(revision)]]]
+                }
+            }
+        }
     }
 }
 

@@ -115,6 +115,49 @@ import Testing
         #expect(try await watch.word() == "ADDED a")
     }
 
+    /// Whatever is selected and however it is shown. Of a bookmark a reader in this program wants the revision only.
+    @Test(arguments: [
+        ("?watch=true", nil), ("?watch=true&labelSelector=x%3Dy", nil), ("?watch=true&resourceVersion=1", nil),
+        ("?watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan", nil),
+        ("?watch=true", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"),
+    ])
+    func readersInThisProgramAreToldWhatLinesTell(query: String, accept: String?) async throws {
+        let server = try await Server()
+        _ = try await server.post(Self.pods, Sample.pod("a", labels: ["x": "y"]))
+        let lines = try await server.watch(Self.pods + query, accept: accept)
+        let values = try await server.watch(Self.pods + query, accept: accept)
+        _ = try await server.post(Self.pods, Sample.pod("b"))
+        for label: JSON in ["y", .null] {
+            let patch: JSON = ["metadata": ["labels": ["x": label]]]
+            _ = try await server.send(.patch, Self.pods + "/b", patch, type: Self.merge)
+        }
+        _ = try await server.send(.delete, Self.pods + "/b")
+        var told: [JSON] = []
+        while told.last?["type"] != "DELETED", let line = try await lines.next() {
+            let revision = line["object", "metadata", "resourceVersion"]
+            let isBookmark = line["type"] == "BOOKMARK"
+            told.append(
+                isBookmark
+                    ? ["type": "BOOKMARK", "object": ["metadata": ["resourceVersion": revision ?? .null]]] : line)
+        }
+        var heard: [JSON] = []
+        while heard.count < told.count {
+            let events = try await values.values()
+            if events.isEmpty { break }
+            heard += events
+        }
+        #expect(told.count >= 3)
+        #expect(heard.prefix(told.count).elementsEqual(told))
+    }
+
+    @Test func aReaderInThisProgramIsToldWhyAWatchFailed() async throws {
+        let server = try await Server()
+        let watch = try await server.watch(Self.pods + "?watch=true&resourceVersion=1")
+        server.hub.close()
+        await #expect(throws: Problem.self) { try await watch.values() }
+        #expect(try await watch.values().isEmpty)
+    }
+
     @Test func watchesEndInTime() async throws {
         var limits = APILimits()
         limits.watchSeconds = 0

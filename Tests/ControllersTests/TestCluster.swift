@@ -198,5 +198,11 @@ private struct Direct: Transport {
     private struct Stream: ByteStream {
         let source: any APIChunks
         func next() async throws -> [UInt8]? { try await source.next() }
+        var events: (any EventStream)? { source.events.map(Events.init) }
+    }
+
+    private struct Events: EventStream {
+        let source: any APIEvents
+        func nextEvents() async throws -> [WatchEvent]? { try await source.nextEvents() }
     }
 }

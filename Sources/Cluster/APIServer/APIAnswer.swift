@@ -28,6 +28,19 @@ package struct APIAnswer: Sendable {
 package protocol APIChunks: Sendable {
     /// The next chunk, nil at the end. Called by one task at a time; cancelling that task ends the stream.
     func next() async throws -> [UInt8]?
+    /// The same stream as values, to be read in place of the chunks; nil where it is no watch.
+    var events: (any APIEvents)? { get }
+}
+
+extension APIChunks {
+    package var events: (any APIEvents)? { nil }
+}
+
+/// A watch as a reader in this program follows it: nothing is encoded only to be decoded again.
+package protocol APIEvents: Sendable {
+    /// The next events in order, nil at the end; throws the problem that an ERROR event would carry. Called by one task
+    /// at a time; cancelling that task ends the stream.
+    func nextEvents() async throws -> [WatchEvent]?
 }
 
 /// What the API server asks of the node that runs a pod.

@@ -19,8 +19,8 @@ struct APICall: Sendable {
     var resource: Resource { served.resource }
     var strategy: any Strategy { served.strategy }
 
-    var accept: String? { request.headerFields[.accept] }
-    var contentType: String? { request.headerFields[.contentType] }
+    var accept: String? { request.headerFields.text(.accept) }
+    var contentType: String? { request.headerFields.text(.contentType) }
 
     var methodNotAllowed: Problem {
         Problem(

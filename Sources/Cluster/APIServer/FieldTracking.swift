@@ -103,7 +103,7 @@ extension KubernetesAPI {
     func fieldTracking(_ call: APICall, subresource: String = "") throws(Problem) -> FieldTracking {
         let given = try call.fieldManager()
         return FieldTracking(
-            name: given.isEmpty ? FieldTracking.name(userAgent: call.request.headerFields[.userAgent]) : given,
+            name: given.isEmpty ? FieldTracking.name(userAgent: call.request.headerFields.text(.userAgent)) : given,
             time: environment.now(), served: call.served, subresource: subresource,
             ignored: subresource.isEmpty ? call.served.unreachedFields : FieldSet())
     }

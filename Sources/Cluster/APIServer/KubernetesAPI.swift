@@ -84,7 +84,7 @@ package final class KubernetesAPI: Sendable {
                 }
             }
         } catch let problem as Problem {
-            return .problem(problem, accept: request.headerFields[.accept])
+            return .problem(problem, accept: request.headerFields.text(.accept))
         } catch let expired as ExpiredList {
             return expired.answer
         } catch {

@@ -23,7 +23,8 @@ extension Negotiation {
     static func document(
         _ body: [UInt8], contentType: String?, kind: (apiVersion: String, kind: String)? = nil
     ) throws(Problem) -> RequestDocument {
-        let range = MediaRange.list(contentType).first
+        // What most clients send needs no taking apart.
+        let range = contentType == "application/json" ? nil : MediaRange.list(contentType).first
         if range?.isProtobuf == true { return try protobuf(body, expected: kind) }
         if let range, !range.isJSON, !range.isYAML { throw unsupported(hasProtobuf: kind.map(hasProtobuf) ?? true) }
         let isYAML = range?.isYAML == true

@@ -1,4 +1,4 @@
-// Watches: where they begin, and the stream of lines that each is.
+// Watches: where they begin, and the stream that each is.
 
 import Formats
 import Objects
@@ -14,25 +14,20 @@ extension KubernetesAPI {
         if let name = call.name {
             options.name = name
         }
-        var machine = WatchMachine(served: call.served, options: options, presentation: presentation)
+        let machine = WatchMachine(served: call.served, options: options, presentation: presentation)
         let prefix = ObjectRecords.prefix(call.resource, namespace: call.namespace)
         let revision = options.revision ?? 0
         let wantsState = options.sendsInitialEvents ?? (revision == 0)
-        var initial: [UInt8] = []
+        var initial: WatchMachine.Turn?
         var start = revision
-        let now = environment.now()
         if wantsState {
             // A state that has not happened yet cannot be shown; the hub says so in the same words as for a watch from
             // there.
             if revision > records.store.revision { _ = try hub.watch(prefix: prefix, from: revision) }
             let page = try records.store.page(prefix: prefix)
             start = page.revision
-            for record in page.records {
-                if let line = try machine.found(record, now: now) { initial.append(contentsOf: line) }
-            }
-            if options.sendsInitialEvents == true, options.allowsBookmarks {
-                initial.append(contentsOf: try machine.bookmark(start, endsInitialEvents: true, now: now))
-            }
+            let end = options.sendsInitialEvents == true && options.allowsBookmarks ? start : nil
+            initial = .began(try page.records.compactMap { try machine.found($0) }, end: end)
         } else if revision == 0 {
             start = records.store.revision
         }
@@ -44,17 +39,16 @@ extension KubernetesAPI {
             cursor: cursor, machine: machine, initial: initial, seconds: seconds,
             bookmarkSeconds: options.allowsBookmarks ? limits.bookmarkSeconds : nil, now: environment.now)
         let isProtobuf = presentation.format == .protobuf
-        var chunks: any APIChunks = stream
-        if let kind = call.served.custom { chunks = ServingChunks(chunks: stream, kind: kind) }
+        let chunks: any APIChunks = call.served.custom.map { ServingChunks(chunks: stream, kind: $0) } ?? stream
         return .stream(chunks, contentType: presentation.contentType + (isProtobuf ? ";stream=watch" : ""))
     }
 }
 
-/// The lines of one watch, until its time is over, its cursor falls off the ring, or its reader cancels.
-final class WatchChunks: APIChunks {
+/// One watch, until its time is over, its cursor falls off the ring, or its reader cancels.
+final class WatchChunks: APIChunks, APIEvents {
     private struct State {
         var machine: WatchMachine
-        var initial: [UInt8]
+        var initial: WatchMachine.Turn?
         var nextBookmark: ContinuousClock.Instant?
         var isOver = false
     }
@@ -66,7 +60,7 @@ final class WatchChunks: APIChunks {
     private let state: Mutex<State>
 
     init(
-        cursor: Cursor, machine: WatchMachine, initial: [UInt8], seconds: Int, bookmarkSeconds: Int?,
+        cursor: Cursor, machine: WatchMachine, initial: WatchMachine.Turn?, seconds: Int, bookmarkSeconds: Int?,
         now: @escaping @Sendable () -> Timestamp
     ) {
         self.cursor = cursor
@@ -79,41 +73,50 @@ final class WatchChunks: APIChunks {
     }
 
     func next() async throws -> [UInt8]? {
-        let initial = state.withLock { state in
-            let initial = state.initial
-            state.initial = []
-            return initial
-        }
-        if !initial.isEmpty { return initial }
-        while !Task.isCancelled {
-            let (isOver, bookmark) = state.withLock { ($0.isOver, $0.nextBookmark) }
-            if isOver { return nil }
-            do {
-                let batch = try await cursor.next(until: min(deadline, bookmark ?? deadline))
-                if let lines = try take(batch) { return lines }
-            } catch let problem as Problem {
-                return try state.withLock { state in
-                    state.isOver = true
-                    return try state.machine.failure(problem)
-                }
-            }
+        while let turn = await turn() {
+            let lines = try state.withLock { try $0.machine.lines(of: turn, now: now()) }
+            if !lines.isEmpty { return lines }
         }
         return nil
     }
 
-    /// What the events, or the time that passed without any, are to the reader; nil when they are nothing.
-    private func take(_ batch: EventBatch?) throws -> [UInt8]? {
-        let moment = now()
-        let instant = ContinuousClock.now
-        return try state.withLock { state in
-            var lines = try batch.map { try state.machine.lines(of: $0, now: moment) } ?? []
-            let isOver = instant >= deadline
-            if let due = state.nextBookmark, instant >= due || isOver {
-                lines += try state.machine.bookmark(cursor.revision, endsInitialEvents: false, now: moment)
-                state.nextBookmark = bookmarkInterval.map { instant + $0 }
-            }
-            if isOver { state.isOver = true }
-            return lines.isEmpty ? nil : lines
+    var events: (any APIEvents)? { self }
+
+    func nextEvents() async throws -> [WatchEvent]? {
+        while let turn = await turn() {
+            let events = try state.withLock { try $0.machine.events(of: turn, now: now()) }
+            if !events.isEmpty { return events }
         }
+        return nil
+    }
+
+    /// What is next to be told, which may be nothing for this reader; nil at the end.
+    private func turn() async -> WatchMachine.Turn? {
+        let initial = state.withLock { state in
+            let initial = state.initial
+            state.initial = nil
+            return initial
+        }
+        if let initial { return initial }
+        let (isOver, bookmark) = state.withLock { ($0.isOver, $0.nextBookmark) }
+        if isOver || Task.isCancelled { return nil }
+        do throws(Problem) {
+            return after(try await cursor.next(until: min(deadline, bookmark ?? deadline)))
+        } catch {
+            state.withLock { $0.isOver = true }
+            return .failed(error)
+        }
+    }
+
+    /// The turn of a batch, or of the time that passed without any.
+    private func after(_ batch: EventBatch?) -> WatchMachine.Turn {
+        let instant = ContinuousClock.now
+        let bookmark = state.withLock { state -> UInt64? in
+            if instant >= deadline { state.isOver = true }
+            guard let due = state.nextBookmark, instant >= due || state.isOver else { return nil }
+            state.nextBookmark = bookmarkInterval.map { instant + $0 }
+            return cursor.revision
+        }
+        return .went(batch, bookmark: bookmark)
     }
 }

@@ -1,4 +1,4 @@
-// Turns what happened to records into the lines of a watch; pure.
+// Turns what happened to records into what a watch tells, as lines or as values; pure.
 
 import Formats
 import Objects
@@ -30,41 +30,83 @@ struct WatchMachine: Sendable {
         }
     }
 
-    /// The line of an object that was there when the watch began; nil when it is not selected.
-    mutating func found(_ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8]? {
-        if options.hasSelector, options.rulesOut(record) { return nil }
-        if options.hasSelector, !isSelected(try object(record)) { return nil }
-        return try line(.added, record, now: now)
+    /// What a watch is told of one object.
+    struct Telling: Sendable {
+        let kind: Kind
+        let state: State
+
+        enum State: Sendable {
+            /// The record as it is; with its object where that had to be looked at.
+            case record(Record, Object?)
+            /// A state that no record has.
+            case object(Object)
+        }
     }
 
-    /// The line of an event; nil when the watch does not see it.
+    /// What is told at one time.
+    enum Turn: Sendable {
+        /// What was there when the watch began; then, where it is wanted, the revision that this state is of.
+        case began([Telling], end: UInt64?)
+        /// What happened since, if anything; then, where it is time to say so, up to where everything has been told.
+        case went(EventBatch?, bookmark: UInt64?)
+        case failed(Problem)
+    }
+
+    /// What is told of an object that was there when the watch began; nil when it is not selected.
+    func found(_ record: Record) throws(FormatProblem) -> Telling? {
+        guard options.hasSelector else { return Telling(kind: .added, state: .record(record, nil)) }
+        if options.rulesOut(record) { return nil }
+        let object = try object(record)
+        return isSelected(object) ? Telling(kind: .added, state: .record(record, object)) : nil
+    }
+
+    /// What is told of an event; nil when the watch does not see it.
     ///
     /// An object that comes to match is ADDED, one that ceases to match is DELETED in its last matching state.
-    mutating func happened(_ event: StoreEvent, now: Timestamp) throws(FormatProblem) -> [UInt8]? {
+    private func happened(_ event: StoreEvent) throws(FormatProblem) -> Telling? {
         guard options.hasSelector else {
             let kind: Kind = event.kind == .delete ? .deleted : event.previous == nil ? .added : .modified
-            return try line(kind, event.record, now: now)
+            return Telling(kind: kind, state: .record(event.record, nil))
         }
         if options.rulesOut(event.record), event.previous.map(options.rulesOut) ?? true { return nil }
         var wasSelected = false
         if let previous = event.previous { wasSelected = isSelected(try object(previous)) }
-        if event.kind == .delete { return wasSelected ? try line(.deleted, event.record, now: now) : nil }
-        let isSelected = isSelected(try object(event.record))
-        switch (wasSelected, isSelected) {
+        if event.kind == .delete {
+            return wasSelected ? Telling(kind: .deleted, state: .record(event.record, nil)) : nil
+        }
+        let object = try object(event.record)
+        switch (wasSelected, isSelected(object)) {
         case (false, false): return nil
-        case (false, true): return try line(.added, event.record, now: now)
-        case (true, true): return try line(.modified, event.record, now: now)
+        case (false, true): return Telling(kind: .added, state: .record(event.record, object))
+        case (true, true): return Telling(kind: .modified, state: .record(event.record, object))
         case (true, false):
             guard let previous = event.previous else { return nil }
-            var object = try object(previous)
-            object.resourceVersion = String(event.revision)
-            return try line(.deleted, object, now: now)
+            var last = try self.object(previous)
+            last.resourceVersion = String(event.revision)
+            return Telling(kind: .deleted, state: .object(last))
+        }
+    }
+
+    // MARK: As lines
+
+    mutating func lines(of turn: Turn, now: Timestamp) throws -> [UInt8] {
+        switch turn {
+        case .began(let tellings, let end):
+            var lines: [UInt8] = []
+            for telling in tellings { lines += try line(telling, now: now) }
+            if let end { lines += try bookmark(end, endsInitialEvents: true, now: now) }
+            return lines
+        case .went(let batch, let bookmark):
+            var lines = try batch.map { try self.lines(of: $0, now: now) } ?? []
+            if let bookmark { lines += try self.bookmark(bookmark, endsInitialEvents: false, now: now) }
+            return lines
+        case .failed(let problem): return try line("ERROR", problem.status)
         }
     }
 
     /// The lines of a batch. Watches that write an event all alike share its bytes: a thousand informers cost one
     /// encoding.
-    mutating func lines(of batch: EventBatch, now: Timestamp) throws -> [UInt8] {
+    private mutating func lines(of batch: EventBatch, now: Timestamp) throws -> [UInt8] {
         guard let sharedForm else { return try lines(of: batch.events, now: now) }
         return try batch.encoded(as: sharedForm) { try lines(of: $0, now: now) }
     }
@@ -72,13 +114,55 @@ struct WatchMachine: Sendable {
     private mutating func lines(of events: [StoreEvent], now: Timestamp) throws -> [UInt8] {
         var lines: [UInt8] = []
         for event in events {
-            if let line = try happened(event, now: now) { lines.append(contentsOf: line) }
+            if let telling = try happened(event) { lines.append(contentsOf: try line(telling, now: now)) }
         }
         return lines
     }
 
+    // MARK: As values
+
+    /// Throws the problem of a turn that failed.
+    mutating func events(of turn: Turn, now: Timestamp) throws -> [WatchEvent] {
+        switch turn {
+        case .began(let tellings, let end):
+            return try tellings.map { try event($0, now: now) } + Self.bookmark(end)
+        case .went(let batch, let bookmark):
+            return try (batch.map { try events(of: $0, now: now) } ?? []) + Self.bookmark(bookmark)
+        case .failed(let problem): throw problem
+        }
+    }
+
+    private static func bookmark(_ revision: UInt64?) -> [WatchEvent] {
+        revision.map { [.bookmark(resourceVersion: String($0))] } ?? []
+    }
+
+    /// The events of a batch, whose objects are shared like the bytes of lines.
+    private mutating func events(of batch: EventBatch, now: Timestamp) throws -> [WatchEvent] {
+        guard let sharedForm else { return try events(of: batch.events, now: now) }
+        return try batch.told(as: sharedForm) { try events(of: $0, now: now) }
+    }
+
+    private mutating func events(of events: [StoreEvent], now: Timestamp) throws -> [WatchEvent] {
+        var told: [WatchEvent] = []
+        for happening in events {
+            if let telling = try happened(happening) { told.append(try event(telling, now: now)) }
+        }
+        return told
+    }
+
+    private mutating func event(_ telling: Telling, now: Timestamp) throws(FormatProblem) -> WatchEvent {
+        let object = Object(rendered(try object(telling.state), now: now))
+        return switch telling.kind {
+        case .added: .added(object)
+        case .modified: .modified(object)
+        case .deleted: .deleted(object)
+        }
+    }
+
+    // MARK: Forms
+
     /// Everything up to `revision` has been sent; the first one after the initial events says so.
-    mutating func bookmark(
+    private mutating func bookmark(
         _ revision: UInt64, endsInitialEvents: Bool, now: Timestamp
     ) throws(FormatProblem) -> [UInt8] {
         var metadata: JSON = ["resourceVersion": .string(String(revision)), "creationTimestamp": .null]
@@ -90,21 +174,15 @@ struct WatchMachine: Sendable {
         return try line("BOOKMARK", rendered(object, now: now))
     }
 
-    func failure(_ problem: Problem) throws(FormatProblem) -> [UInt8] { try line("ERROR", problem.status) }
-
     private func isSelected(_ object: Object) -> Bool { options.matches(object, by: served.strategy) }
 
-    private mutating func line(_ kind: Kind, _ record: Record, now: Timestamp) throws(FormatProblem) -> [UInt8] {
-        if presentation.representation == .object, presentation.format == .json,
+    private mutating func line(_ telling: Telling, now: Timestamp) throws(FormatProblem) -> [UInt8] {
+        if case .record(let record, _) = telling.state, presentation.isStored,
             !StoredVersions.needConversion(served.resource)
         {
-            return WatchMachine.line(kind.rawValue, record.bytes)
+            return WatchMachine.line(telling.kind.rawValue, record.bytes)
         }
-        return try line(kind, object(record), now: now)
-    }
-
-    private mutating func line(_ kind: Kind, _ object: Object, now: Timestamp) throws(FormatProblem) -> [UInt8] {
-        try line(kind.rawValue, rendered(object, now: now))
+        return try line(telling.kind.rawValue, rendered(object(telling.state), now: now))
     }
 
     private func line(_ type: String, _ tree: JSON) throws(FormatProblem) -> [UInt8] {
@@ -122,6 +200,13 @@ struct WatchMachine: Sendable {
                 of: [object], metadata: metadata, include: include, now: now, withColumns: !hasSentColumns)
             hasSentColumns = true
             return table
+        }
+    }
+
+    private func object(_ state: Telling.State) throws(FormatProblem) -> Object {
+        switch state {
+        case .record(_, let object?), .object(let object): object
+        case .record(let record, nil): try object(record)
         }
     }
 

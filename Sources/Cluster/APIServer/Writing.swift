@@ -124,10 +124,12 @@ extension KubernetesAPI {
             "resourceVersion", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds",
             "generation",
         ]
-        for field in owned { object.tree["metadata", field] = nil }
-        object.tree["metadata", "uid"] = .string(environment.makeUID())
-        object.tree["metadata", "creationTimestamp"] = .string(environment.now().rfc3339)
-        if served.strategy.hasGeneration { object.tree["metadata", "generation"] = 1 }
+        object.tree.change("metadata") { metadata in
+            for field in owned { metadata[field] = nil }
+            metadata["uid"] = .string(environment.makeUID())
+            metadata["creationTimestamp"] = .string(environment.now().rfc3339)
+            if served.strategy.hasGeneration { metadata["generation"] = 1 }
+        }
         if served.strategy.hasStatus, served.resource != .nodes { object.status = [:] }
     }
 

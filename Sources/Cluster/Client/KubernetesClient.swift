@@ -54,12 +54,3 @@ package enum PatchKind: String, Sendable {
     case merge = "application/merge-patch+json"
     case strategicMerge = "application/strategic-merge-patch+json"
 }
-
-/// One line of a watch.
-package enum WatchEvent: Sendable {
-    case added(Object)
-    case modified(Object)
-    case deleted(Object)
-    /// Everything up to this revision has been sent.
-    case bookmark(resourceVersion: String)
-}

@@ -1,6 +1,7 @@
 // The port between clients of the Kubernetes API and whatever carries their requests.
 
 import HTTPTypes
+import Objects
 
 /// Carries one request to an API server and brings back the answer.
 ///
@@ -34,4 +35,17 @@ package struct Answer: Sendable {
 package protocol ByteStream: Sendable {
     /// The next chunk, nil at the end. Called by one task at a time; cancelling that task ends the stream.
     func next() async throws -> [UInt8]?
+    /// The events of a watch as values, to be read in place of its bytes; nil where there are only bytes.
+    var events: (any EventStream)? { get }
+}
+
+extension ByteStream {
+    package var events: (any EventStream)? { nil }
+}
+
+/// A watch whose server is in this process, so that its events need not become bytes in between.
+package protocol EventStream: Sendable {
+    /// The next events in order, nil at the end; throws the problem that an ERROR event would carry. Called by one task
+    /// at a time; cancelling that task ends the stream.
+    func nextEvents() async throws -> [WatchEvent]?
 }

@@ -6,20 +6,42 @@ import Synchronization
 
 /// The events of one watch, in order. Read by one task at a time; cancelling that task ends the watch.
 package final class WatchStream: Sendable {
-    private let source: any ByteStream
-    private let decoder = Mutex(WatchDecoder())
+    private let source: any EventStream
+    private let received = Mutex<ArraySlice<WatchEvent>>([])
 
     package init(_ body: Answer.Body) {
         switch body {
-        case .stream(let stream): source = stream
-        case .bytes(let bytes): source = WholeBody(bytes)
+        case .stream(let stream): source = stream.events ?? DecodedEvents(stream)
+        case .bytes(let bytes): source = DecodedEvents(WholeBody(bytes))
         }
     }
 
     /// The next event; nil when the server ended the watch. An ERROR event is thrown as the problem that it carries.
     package func next() async throws -> WatchEvent? {
         while true {
-            if let event = try decoder.withLock({ try $0.next() }) { return event }
+            if let event = received.withLock({ Self.taken(from: &$0) }) { return event }
+            guard let events = try await source.nextEvents() else { return nil }
+            received.withLock { $0 = events[...] }
+        }
+    }
+
+    /// The first of the events; with the last one goes what held them all.
+    private static func taken(from events: inout ArraySlice<WatchEvent>) -> WatchEvent? {
+        defer { if events.isEmpty { events = [] } }
+        return events.popFirst()
+    }
+}
+
+/// The events that the bytes of a stream stand for.
+private final class DecodedEvents: EventStream {
+    private let source: any ByteStream
+    private let decoder = Mutex(WatchDecoder())
+
+    init(_ source: any ByteStream) { self.source = source }
+
+    func nextEvents() async throws -> [WatchEvent]? {
+        while true {
+            if let event = try decoder.withLock({ try $0.next() }) { return [event] }
             guard let chunk = try await source.next() else { return nil }
             decoder.withLock { $0.received(chunk) }
         }

@@ -9,6 +9,8 @@ import Synchronization
 final class VolumeUpkeep: Sendable {
     /// How often pods with tokens are looked at although nothing changed.
     static let periodSeconds = 60
+    /// What changes within this time is looked at together: of a thousand writes most concern no pod here.
+    static let gathering = Duration.milliseconds(100)
 
     private let node: NodeSurroundings
     private let configMaps: Informer
@@ -45,6 +47,7 @@ final class VolumeUpkeep: Sendable {
             var lastRound = ContinuousClock.now
             while !Task.isCancelled {
                 await signal.wait(until: lastRound + .seconds(Self.periodSeconds))
+                try? await Task.sleep(for: Self.gathering)
                 let sources = changed.withLock { changed in
                     defer { changed = [] }
                     return changed

@@ -1,16 +1,22 @@
 // Events that were read together, shared by every watch that stands at the same place.
 
+import Objects
 import Storage
 import Synchronization
 
-/// The events of one prefix between two revisions, and the forms that they have been encoded in.
+/// The events of one prefix between two revisions, and the forms that they have been handed out in.
 package final class EventBatch: Sendable {
     package let events: [StoreEvent]
     /// Everything of the prefix up to this revision is in this batch or came before it.
     package let upTo: UInt64
     /// Whether a limit ended the batch, so that there is more to read at once.
     let isCut: Bool
-    private let encodings = Mutex<[String: [UInt8]]>([:])
+    private let forms = Mutex(Forms())
+
+    private struct Forms {
+        var encoded: [String: [UInt8]] = [:]
+        var told: [String: [WatchEvent]] = [:]
+    }
 
     package init(events: [StoreEvent], upTo: UInt64, isCut: Bool = false) {
         self.events = events
@@ -21,11 +27,24 @@ package final class EventBatch: Sendable {
     /// The events as bytes: made once for all who ask for the same form. `form` names everything that the bytes depend
     /// on besides the events.
     package func encoded(as form: String, _ encode: ([StoreEvent]) throws -> [UInt8]) rethrows -> [UInt8] {
-        try encodings.withLock { encodings in
-            if let bytes = encodings[form] { return bytes }
+        try forms.withLock { forms in
+            if let bytes = forms.encoded[form] { return bytes }
             let bytes = try encode(events)
-            encodings[form] = bytes
+            forms.encoded[form] = bytes
             return bytes
+        }
+    }
+
+    /// The events as values, for watches within this program: parsed once for all who ask for the same form, who then
+    /// share the objects.
+    package func told(
+        as form: String, _ tell: ([StoreEvent]) throws -> [WatchEvent]
+    ) rethrows -> [WatchEvent] {
+        try forms.withLock { forms in
+            if let told = forms.told[form] { return told }
+            let told = try tell(events)
+            forms.told[form] = told
+            return told
         }
     }
 }

@@ -99,6 +99,12 @@ extension JSON {
         set { set(newValue, at: [first, second] + rest) }
     }
 
+    /// The same for the most common length of a path.
+    package subscript(_ first: String, _ second: String) -> JSON? {
+        get { self[first]?[second] }
+        set { change(first, isRemoval: newValue == nil) { $0[second] = newValue } }
+    }
+
     /// Sets the value at a path, making the objects on the way; nil removes the last member.
     package mutating func set(_ value: JSON?, at path: some Collection<String>) {
         guard let key = path.first else { return }
@@ -107,11 +113,21 @@ extension JSON {
             self[key] = value
             return
         }
-        var child = self[key] ?? .null
-        if child.isNull, value == nil { return }
-        self[key] = .null
-        child.set(value, at: rest)
-        self[key] = child
+        change(key, isRemoval: value == nil) { $0.set(value, at: rest) }
+    }
+
+    /// Changes a member in its place; where there is none, it is null before, unless there is only something to remove.
+    package mutating func change(_ key: String, isRemoval: Bool = false, _ change: (inout JSON) -> Void) {
+        guard case .object(var object) = self else {
+            if isRemoval { return }
+            var fresh = JSON.null
+            change(&fresh)
+            self[key] = fresh
+            return
+        }
+        self = .null  // Releases the payload, so that it is changed in place.
+        object.change(key, isRemoval: isRemoval, change)
+        self = .object(object)
     }
 
     /// The value at a path of object members.

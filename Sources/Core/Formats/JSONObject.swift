@@ -28,6 +28,11 @@ package struct JSONObject: Sendable {
         if members.count > Self.indexThreshold { rebuildIndex() }
     }
 
+    /// An object of these pairs, no two of which have the same key.
+    package init(uniqueKeysWithValues pairs: some Sequence<(String, JSON)>) {
+        self.init(unique: pairs.map { Member(key: $0.0, value: $0.1) })
+    }
+
     package var keys: [String] { members.map(\.key) }
 
     package func contains(_ key: String) -> Bool { position(of: key) != nil }
@@ -52,6 +57,19 @@ package struct JSONObject: Sendable {
                 break
             }
         }
+    }
+
+    /// Changes a member in its place; where there is none, it is null before, unless there is only something to remove.
+    mutating func change(_ key: String, isRemoval: Bool, _ change: (inout JSON) -> Void) {
+        guard let position = position(of: key) else {
+            if isRemoval { return }
+            var fresh = JSON.null
+            change(&fresh)
+            self[key] = fresh
+            return
+        }
+        if isRemoval, members[position].value.isNull { return }
+        change(&members[position].value)
     }
 
     private func position(of key: String) -> Int? {

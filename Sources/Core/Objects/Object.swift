@@ -29,6 +29,12 @@ package struct Object: Sendable, Hashable {
         set { tree.set(newValue, at: [first, second] + rest) }
     }
 
+    /// The same for the most common length of a path.
+    package subscript(_ first: String, _ second: String) -> JSON? {
+        get { tree[first, second] }
+        set { tree[first, second] = newValue }
+    }
+
     package var apiVersion: String { tree["apiVersion"]?.string ?? "" }
     package var kind: String { tree["kind"]?.string ?? "" }
     package var key: ObjectKey { ObjectKey(namespace: namespace, name: name) }

@@ -24,27 +24,62 @@ package indirect enum FieldType: Sendable, Hashable {
     case type(String)
 }
 
-/// One field of a type, and how a strategic merge treats it.
-package struct SchemaField: Sendable, Hashable {
-    package var name: String
-    package var type: FieldType
-    package var isRequired = false
+/// One field of a type, and how a strategic merge treats it. There is one of each, which all who ask are handed.
+package final class SchemaField: Sendable {
+    package let name: String
+    package let type: FieldType
+    package let isRequired: Bool
     /// Lists are merged element by element instead of replaced: by `mergeKey`, or as a set of scalars without one.
-    package var mergesElements = false
-    package var mergeKey: String?
+    package let mergesElements: Bool
+    package let mergeKey: String?
     /// Members that the patch does not name in `$retainKeys` are dropped.
-    package var retainsKeys = false
+    package let retainsKeys: Bool
     /// The whole value is replaced, even where it is an object.
-    package var isReplaced = false
-    package var listType: ListType?
+    package let isReplaced: Bool
+    package let listType: ListType?
     /// The members of the value merge although its type says that it is replaced whole.
-    package var isGranular = false
+    package let isGranular: Bool
     /// The field's protobuf number, after those of the messages around it that JSON has no name for; empty without one.
-    package var protobufPath: [Int] = []
+    package let protobufPath: [Int]
     /// A zero or empty scalar is a value here. Elsewhere it means that the field was not set, as in Go's structs.
-    package var keepsZero = false
+    package let keepsZero: Bool
     /// Protobuf spells the value as one of two fields of a message.
-    package var alternative: Alternative?
+    package let alternative: Alternative?
+
+    /// Reads the flags that `SchemaText` explains.
+    fileprivate init(name: String, type: FieldType, flags: ArraySlice<String>) {
+        self.name = name
+        self.type = type
+        var (isRequired, retainsKeys, isReplaced, isGranular, keepsZero) = (false, false, false, false, false)
+        var mergeKey: String?
+        var listType: ListType?
+        var protobufPath: [Int] = []
+        var alternative: Alternative?
+        for flag in flags {
+            let rest = String(flag.dropFirst())
+            switch flag.first {
+            case "!": isRequired = true
+            case "m": mergeKey = rest
+            case "#": protobufPath = rest.split(separator: ".").compactMap { Int($0) }
+            case "z": keepsZero = true
+            case "|": alternative = Alternative(rawValue: rest)
+            case "k": retainsKeys = true
+            case "r": isReplaced = true
+            case "S": listType = .set
+            case "G": isGranular = true
+            case "A": listType = .atomic
+            case "M": listType = .map(keys: rest.split(separator: ",").map(String.init))
+            default: assertionFailure("unknown flag \(flag) of \(name)")
+            }
+        }
+        (self.isRequired, self.retainsKeys, self.isReplaced) = (isRequired, retainsKeys, isReplaced)
+        (self.isGranular, self.keepsZero) = (isGranular, keepsZero)
+        mergesElements = mergeKey != nil
+        self.mergeKey = mergeKey?.isEmpty == false ? mergeKey : nil
+        self.listType = listType
+        self.protobufPath = protobufPath
+        self.alternative = alternative
+    }
 
     package enum Alternative: String, Sendable, Hashable {
         /// A schema, or an array of them.
@@ -64,13 +99,23 @@ package struct SchemaField: Sendable, Hashable {
 }
 
 /// An object type: its fields by name.
-package struct SchemaType: Sendable {
-    package var name: String
-    package var fields: [String: SchemaField] = [:]
+package final class SchemaType: Sendable {
+    package let name: String
+    package let fields: [String: SchemaField]
     /// Field names in the order of the source.
-    package var order: [String] = []
+    package let order: [String]
     /// Values are owned and replaced whole by server-side apply.
-    package var isAtomic = false
+    package let isAtomic: Bool
+    /// Whether values are objects of their own, with metadata.
+    let hasMetadata: Bool
+
+    fileprivate init(name: String, fields: [SchemaField], isAtomic: Bool) {
+        self.name = name
+        self.fields = Dictionary(fields.map { ($0.name, $0) }, uniquingKeysWith: { _, last in last })
+        order = fields.map(\.name)
+        self.isAtomic = isAtomic
+        hasMetadata = self.fields["metadata"]?.type == .type("meta.v1.ObjectMeta")
+    }
 }
 
 /// The table of types, read once at first use from generated text.
@@ -118,20 +163,27 @@ private struct SchemaReader {
         var reader = SchemaReader()
         let lines = text.utf8.split(separator: UInt8(ascii: "\n"))
         for line in lines where line.first == UInt8(ascii: "@") { reader.readAlias(line) }
-        var current: SchemaType?
+        var current: Heading?
+        var fields: [SchemaField] = []
         for line in lines {
             let words = line.split(separator: UInt8(ascii: " ")).map { String(Substring($0)) }
             guard let first = words.first else { continue }
             if first.hasPrefix("@") {
-                if let current { reader.table.types[current.name] = current }
+                reader.close(current, fields)
                 current = reader.open(words)
-            } else if words.count >= 2 {
-                current?.order.append(first)
-                current?.fields[first] = reader.field(words)
+                fields = []
+            } else if words.count >= 2, current != nil {
+                fields.append(SchemaField(name: first, type: reader.type(words[1][...]), flags: words.dropFirst(2)))
             }
         }
-        if let current { reader.table.types[current.name] = current }
+        reader.close(current, fields)
         return reader.table
+    }
+
+    /// The line that a type begins with.
+    private struct Heading {
+        let name: String
+        let isAtomic: Bool
     }
 
     /// `@meta.v1.Time =t`
@@ -141,36 +193,17 @@ private struct SchemaReader {
         scalars[String(words[0])] = Self.scalar(code)
     }
 
-    private mutating func open(_ words: [String]) -> SchemaType? {
+    private mutating func open(_ words: [String]) -> Heading? {
         let name = String(words[0].dropFirst())
         if scalars[name] != nil { return nil }
         let kind = name.split(separator: ".").last ?? ""
         for word in words.dropFirst() where word.hasPrefix("+") { table.names["\(word.dropFirst())/\(kind)"] = name }
-        return SchemaType(name: name, isAtomic: words.contains("A"))
+        return Heading(name: name, isAtomic: words.contains("A"))
     }
 
-    private func field(_ words: [String]) -> SchemaField {
-        var field = SchemaField(name: words[0], type: type(words[1][...]))
-        for flag in words.dropFirst(2) {
-            let rest = String(flag.dropFirst())
-            switch flag.first {
-            case "!": field.isRequired = true
-            case "m":
-                field.mergesElements = true
-                field.mergeKey = rest.isEmpty ? nil : rest
-            case "#": field.protobufPath = rest.split(separator: ".").compactMap { Int($0) }
-            case "z": field.keepsZero = true
-            case "|": field.alternative = SchemaField.Alternative(rawValue: rest)
-            case "k": field.retainsKeys = true
-            case "r": field.isReplaced = true
-            case "S": field.listType = .set
-            case "G": field.isGranular = true
-            case "A": field.listType = .atomic
-            case "M": field.listType = .map(keys: rest.split(separator: ",").map(String.init))
-            default: assertionFailure("unknown flag \(flag) of \(words[0])")
-            }
-        }
-        return field
+    private mutating func close(_ heading: Heading?, _ fields: [SchemaField]) {
+        guard let heading else { return }
+        table.types[heading.name] = SchemaType(name: heading.name, fields: fields, isAtomic: heading.isAtomic)
     }
 
     private func type(_ text: Substring) -> FieldType {

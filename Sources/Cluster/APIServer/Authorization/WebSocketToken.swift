@@ -10,7 +10,7 @@ enum WebSocketToken {
     /// The `Authorization` of a request: its header, or else the token among the subprotocols it offers. Such a token
     /// counts only beside another subprotocol, for this one is never chosen.
     static func authorization(of fields: HTTPFields) -> String? {
-        if let header = fields[.authorization] { return header }
+        if let header = fields.text(.authorization) { return header }
         let offered = fields[values: .secWebSocketProtocol].flatMap { $0.split(separator: ",") }.map { word in
             String(word.drop { $0 == " " }.prefix { $0 != " " })
         }

@@ -156,27 +156,28 @@ extension KubernetesAPI {
 }
 
 /// The chunks of a watch, which ends when its kind is served otherwise.
-struct ServingChunks: APIChunks {
-    let chunks: any APIChunks
+struct ServingChunks: APIChunks, APIEvents {
+    let chunks: WatchChunks
     let kind: CustomKind
 
-    private enum Turn: Sendable {
-        case chunk([UInt8]?)
-        case over
+    func next() async throws -> [UInt8]? { try await untilOver { [chunks] in try await chunks.next() } }
+
+    var events: (any APIEvents)? { self }
+
+    func nextEvents() async throws -> [WatchEvent]? {
+        try await untilOver { [chunks] in try await chunks.nextEvents() }
     }
 
-    func next() async throws -> [UInt8]? {
-        try await withThrowingTaskGroup(of: Turn.self) { group in
-            group.addTask { [chunks] in .chunk(try await chunks.next()) }
+    /// What comes next; nil as soon as the kind is served otherwise.
+    private func untilOver<Part: Sendable>(_ next: @escaping @Sendable () async throws -> Part?) async throws -> Part? {
+        try await withThrowingTaskGroup(of: Part?.self) { group in
+            group.addTask(operation: next)
             group.addTask { [kind] in
                 try await kind.isOver.wait()
-                return .over
+                return nil
             }
             defer { group.cancelAll() }
-            switch try await group.next() {
-            case .chunk(let bytes)?: return bytes
-            case .over?, nil: return nil
-            }
+            return try await group.next() ?? nil
         }
     }
 }

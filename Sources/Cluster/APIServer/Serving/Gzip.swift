@@ -14,7 +14,7 @@ enum Gzip {
         else { return answer }
         var answer = answer
         answer.response.headerFields.append(HTTPField(name: .vary, value: "Accept-Encoding"))
-        let wanted = MediaRange.wanted(request.headerFields[.acceptEncoding])
+        let wanted = MediaRange.wanted(request.headerFields.text(.acceptEncoding))
         guard wanted.contains(where: { ["gzip", "*"].contains($0.type) }),
             let small = await LoopExecutor.away({ Deflate.gzip(bytes) })
         else { return answer }

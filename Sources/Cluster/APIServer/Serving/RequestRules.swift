@@ -14,7 +14,7 @@ enum RequestRules {
                 .unknown, "the request's header fields are \(size) bytes long, the limit is \(limits.headerBytes)",
                 code: 431)
         }
-        if let encoding = request.headerFields[.contentEncoding], !["", "identity"].contains(encoding) {
+        if let encoding = request.headerFields.text(.contentEncoding), !["", "identity"].contains(encoding) {
             return Problem(
                 .unsupportedMediaType, "request bodies are not read in the content encoding \"\(encoding)\"")
         }

@@ -11,7 +11,7 @@ extension KubernetesAPI {
     /// cancels.
     package func handle(_ request: HTTPRequest, body: [UInt8], identity: Identity) async -> APIAnswer {
         if let problem = RequestRules.problem(with: request, limits) {
-            return .problem(problem, accept: request.headerFields[.accept])
+            return .problem(problem, accept: request.headerFields.text(.accept))
         }
         let target = RequestTarget(request)
         let summary = RequestSummary(request, target, served: served)
@@ -22,7 +22,7 @@ extension KubernetesAPI {
             var problem = Problem(.tooManyRequests, "Too many requests, please try again later.")
             problem.retryAfterSeconds = 1
             traffic.withLock { $0.answered(summary, code: 429, seconds: nil) }
-            return .problem(problem, accept: request.headerFields[.accept])
+            return .problem(problem, accept: request.headerFields.text(.accept))
         }
         var answer = await respond(to: request, target, body: body, identity: identity)
         if isCounted { traffic.withLock { $0.left(isMutating: summary.isMutating) } }
@@ -42,7 +42,7 @@ extension KubernetesAPI {
 }
 
 /// A stream that says when nobody reads it any more.
-private final class CountedChunks: APIChunks {
+private final class CountedChunks: APIChunks, APIEvents {
     private let chunks: any APIChunks
     private let ended: @Sendable () -> Void
 
@@ -52,6 +52,10 @@ private final class CountedChunks: APIChunks {
     }
 
     func next() async throws -> [UInt8]? { try await chunks.next() }
+
+    var events: (any APIEvents)? { chunks.events == nil ? nil : self }
+
+    func nextEvents() async throws -> [WatchEvent]? { try await chunks.events?.nextEvents() }
 
     deinit { ended() }
 }
@@ -94,7 +98,7 @@ struct RequestSummary: Sendable, Hashable {
         case ("GET", _) where target.query.flag("watch"): verb = "WATCH"
         case ("GET", nil): verb = "LIST"
         case ("DELETE", nil): verb = "DELETECOLLECTION"
-        case ("PATCH", _) where request.headerFields[.contentType]?.hasPrefix("application/apply-patch") == true:
+        case ("PATCH", _) where request.headerFields.text(.contentType)?.hasPrefix("application/apply-patch") == true:
             verb = "APPLY"
         default: break
         }

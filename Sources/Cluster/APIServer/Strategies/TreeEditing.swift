@@ -10,9 +10,8 @@ extension JSON {
 
     /// Changes a member that is an object; does nothing when it is absent.
     mutating func edit(_ key: String, _ change: (inout JSON) -> Void) {
-        guard var member = self[key], member.object != nil else { return }
-        change(&member)
-        self[key] = member
+        guard self[key]?.object != nil else { return }
+        self.change(key, change)
     }
 
     /// Changes every object of a member that is an array.

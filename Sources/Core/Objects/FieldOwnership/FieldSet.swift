@@ -200,11 +200,11 @@ extension FieldSet {
         for entry in entries {
             var below = entry.below.fieldsV1
             if entry.isMember, case .object(let object) = below, !object.isEmpty {
-                below = .object(JSONObject([(".", [:])] + object.map { ($0.key, $0.value) }))
+                below = .object(JSONObject(uniqueKeysWithValues: [(".", [:])] + object.map { ($0.key, $0.value) }))
             }
             members.append((entry.element.encoded, below))
         }
-        return .object(JSONObject(members))
+        return .object(JSONObject(uniqueKeysWithValues: members))
     }
 
     /// Reads `fieldsV1`.

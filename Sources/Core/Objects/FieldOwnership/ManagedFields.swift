@@ -136,7 +136,7 @@ extension ManagedFields {
         members.append(("fieldsType", "FieldsV1"))
         members.append(("fieldsV1", entry.fields.fieldsV1))
         if !entry.writer.subresource.isEmpty { members.append(("subresource", .string(entry.writer.subresource))) }
-        return .object(JSONObject(members))
+        return .object(JSONObject(uniqueKeysWithValues: members))
     }
 }
 

@@ -111,7 +111,7 @@ enum StandingFields {
     private static let whole = values("metadata", "spec", "status")
 
     private static func isWhole(_ type: String) -> Bool {
-        Schema.type(named: type)?.fields["metadata"].map { $0.type == .type("meta.v1.ObjectMeta") } ?? false
+        Schema.type(named: type)?.hasMetadata ?? false
     }
 
     private static let special: [String: [(name: String, value: JSON)]] = [
