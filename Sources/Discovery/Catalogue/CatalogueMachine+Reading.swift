@@ -19,8 +19,11 @@ extension CatalogueMachine {
         return entries[service]?.snapshot ?? ServiceSnapshot(service: service, version: version, records: [])
     }
 
-    /// Whether leases of this origin wait for their writers to come again (`Lease.adopted`).
-    package func hasAdopted(of origin: Origin) -> Bool { table.adopted[origin, default: 0] > 0 }
+    /// The leases of this origin that their writer calls so, and that wait for it to come again (`Lease.adopted`).
+    package func adopted(_ id: String, of origin: Origin) -> [(service: ServiceName, instance: Instance)] {
+        table.numbers(adopted: id).compactMap { table[$0] }.filter { $0.instance.origin == origin }
+            .map { ($0.service, $0.instance) }
+    }
 
     package var counts: CatalogueCounts {
         mutating get {

@@ -81,7 +81,7 @@ package struct CatalogueMachine: Sendable {
     package mutating func replaced(
         _ instances: [Instance], heldBy connection: String, as service: ServiceName, now: ContinuousClock.Instant
     ) throws(CatalogueProblem) {
-        let earlier = table.numbers(heldBy: connection).filter { table[$0]?.service == service }
+        let earlier = table.numbers(of: service, heldBy: connection)
         guard table.declaredCount + instances.count - earlier.count <= limits.records else {
             throw .tooManyRecords(limit: limits.records)
         }
@@ -110,7 +110,7 @@ package struct CatalogueMachine: Sendable {
     /// A connection took back what it had declared of a service.
     @discardableResult
     package mutating func deregistered(heldBy connection: String, from service: ServiceName) -> Bool {
-        let gone = table.numbers(heldBy: connection).filter { table[$0]?.service == service && table[$0]?.cause == nil }
+        let gone = table.numbers(of: service, heldBy: connection).filter { table[$0]?.cause == nil }
         for number in gone { remove(number) }
         return !gone.isEmpty
     }

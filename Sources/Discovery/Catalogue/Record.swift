@@ -60,6 +60,8 @@ struct Record: Sendable {
     }
 
     var key: RecordKey { RecordKey(instance, cause: cause) }
+    /// Put back by another than its writer, who has not come again yet.
+    var isAdopted: Bool { cause == nil && instance.lifetime.lease?.isAdopted == true }
     /// A connection's word counts more than a lease, the later one more; another replica's only where there is no
     /// other.
     var rank: (Int, UInt64) {
@@ -73,11 +75,11 @@ struct RecordTable: Sendable {
     private var services: [ServiceName: [RecordKey: RecordNumber]] = [:]
     private var holders: [String: Set<RecordNumber>] = [:]
     private var addresses: [String: Set<RecordNumber>] = [:]
+    /// Those that wait for their writers to come again, by what these call them.
+    private var adopted: [String: Set<RecordNumber>] = [:]
     private var lastNumber: RecordNumber = 0
     private(set) var declared: [Origin: Int] = [:]
     private(set) var leased: [Origin: Int] = [:]
-    /// Those of `leased` that wait for their writers to come again.
-    private(set) var adopted: [Origin: Int] = [:]
     private(set) var impliedCount = 0
     private(set) var declaredCount = 0
 
@@ -87,6 +89,14 @@ struct RecordTable: Sendable {
     func numbers(of service: ServiceName) -> [RecordNumber] { services[service].map { Array($0.values) } ?? [] }
     func records(of service: ServiceName) -> [Record] { numbers(of: service).compactMap { records[$0] } }
     func numbers(heldBy connection: String) -> [RecordNumber] { holders[connection].map(Array.init) ?? [] }
+    /// What a connection holds of a service, found among the fewer of the two.
+    func numbers(of service: ServiceName, heldBy connection: String) -> [RecordNumber] {
+        let held = holders[connection] ?? []
+        let all = services[service] ?? [:]
+        if held.count <= all.count { return held.filter { records[$0]?.service == service } }
+        return all.values.filter(held.contains)
+    }
+    func numbers(adopted id: String) -> [RecordNumber] { adopted[id]?.sorted() ?? [] }
     func numbers(at address: String) -> [RecordNumber] { addresses[address].map(Array.init) ?? [] }
     func hasRecords(_ service: ServiceName) -> Bool { services[service] != nil }
 
@@ -107,6 +117,7 @@ struct RecordTable: Sendable {
             successor.nextLook = old.nextLook
             count(old, -1)
             if old.instance.furtherAddresses != record.instance.furtherAddresses { unindexAddresses(old, number) }
+            unindexAdopted(old, number)
         }
         records[number] = successor
         count(successor, 1)
@@ -131,6 +142,7 @@ struct RecordTable: Sendable {
             if holders[holder]?.isEmpty == true { holders[holder] = nil }
         }
         unindexAddresses(record, number)
+        unindexAdopted(record, number)
         count(record, -1)
         return record
     }
@@ -139,6 +151,13 @@ struct RecordTable: Sendable {
         let holder = record.instance.lifetime.holder
         if !holder.isEmpty { holders[holder, default: []].insert(number) }
         for address in record.instance.addresses { addresses[address, default: []].insert(number) }
+        if record.isAdopted { adopted[record.instance.id, default: []].insert(number) }
+    }
+
+    private mutating func unindexAdopted(_ record: Record, _ number: RecordNumber) {
+        guard record.isAdopted else { return }
+        adopted[record.instance.id]?.remove(number)
+        if adopted[record.instance.id]?.isEmpty == true { adopted[record.instance.id] = nil }
     }
 
     private mutating func unindexAddresses(_ record: Record, _ number: RecordNumber) {
@@ -155,8 +174,6 @@ struct RecordTable: Sendable {
         }
         declaredCount += step
         declared[record.instance.origin, default: 0] += step
-        guard let lease = record.instance.lifetime.lease else { return }
-        leased[record.instance.origin, default: 0] += step
-        if lease.isAdopted { adopted[record.instance.origin, default: 0] += step }
+        if record.instance.lifetime.lease != nil { leased[record.instance.origin, default: 0] += step }
     }
 }

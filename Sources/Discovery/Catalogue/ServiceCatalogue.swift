@@ -65,8 +65,10 @@ package final class ServiceCatalogue: Sendable {
     /// How much there is; an interface that protects from losing everything at once compares with these.
     package var counts: CatalogueCounts { state.withLock { $0.machine.counts } }
 
-    /// Whether leases of this origin wait for their writers to come again (`Lease.adopted`).
-    package func hasAdopted(of origin: Origin) -> Bool { state.withLock { $0.machine.hasAdopted(of: origin) } }
+    /// The leases of this origin that their writer calls so, and that wait for it to come again (`Lease.adopted`).
+    package func adopted(_ id: String, of origin: Origin) -> [(service: ServiceName, instance: Instance)] {
+        state.withLock { $0.machine.adopted(id, of: origin) }
+    }
 
     /// A service nobody knows has an empty snapshot.
     package func snapshot(of service: ServiceName) -> ServiceSnapshot {

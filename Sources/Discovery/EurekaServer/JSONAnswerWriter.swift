@@ -7,7 +7,11 @@ struct JSONAnswerWriter {
     let isCompact: Bool
     private(set) var output: [UInt8] = []
 
-    init(isCompact: Bool) { self.isCompact = isCompact }
+    init(isCompact: Bool) {
+        self.isCompact = isCompact
+        // About what one instance needs.
+        output.reserveCapacity(1_024)
+    }
 
     /// `{"name":…}`.
     mutating func enveloped(_ name: String, _ write: (inout JSONAnswerWriter) -> Void) {

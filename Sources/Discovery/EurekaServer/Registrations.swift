@@ -135,19 +135,14 @@ final class Registrations: Sendable {
 
     /// Takes up what the catalogue kept from before the last start, if this is such a one.
     private func adopt(_ key: RegistrationKey) {
-        if !catalogue.hasAdopted(of: .eureka) || machine.withLock({ $0.registration(key) != nil }) { return }
-        let services = view.read(key.namespace) { $0.services(of: key.app) }
-        for service in services {
-            for record in catalogue.snapshot(of: service).records {
-                guard record.id == key.id, record.lifetime.lease?.isAdopted == true,
-                    let info = InstanceInfo(record: record), info.app == key.app
-                else { continue }
-                // There was room for it already.
-                _ = try? change(key) { machine in
-                    machine.registration(key) == nil ? machine.adopted(info, key, as: service, now: clock.now()) : []
-                }
-                return
+        if machine.withLock({ $0.registration(key) != nil }) { return }
+        for (service, record) in catalogue.adopted(key.id, of: .eureka) where service.namespace == key.namespace {
+            guard let info = InstanceInfo(record: record), info.app == key.app else { continue }
+            // There was room for it already.
+            _ = try? change(key) { machine in
+                machine.registration(key) == nil ? machine.adopted(info, key, as: service, now: clock.now()) : []
             }
+            return
         }
     }
 }
