@@ -58,7 +58,7 @@ struct APICall: Sendable {
     /// How the client wants to see objects of this resource.
     func presentation(isStream: Bool = false) throws(Problem) -> Presentation {
         try Negotiation.presentation(
-            accept: accept, query: query, isStream: isStream, hasProtobuf: Schema.type(of: resource) != nil)
+            accept: accept, query: query, isStream: isStream, hasProtobuf: served.type != nil)
     }
 
     /// Shows an object the way that the client asked for; `bytes` are what was stored of it just now.

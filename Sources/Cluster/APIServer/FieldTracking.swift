@@ -78,7 +78,7 @@ struct FieldTracking: Sendable {
 extension ServedResource {
     /// How objects of the resource merge; what has no schema merges as its values suggest.
     var mergeType: any MergeType {
-        strategy.mergeType ?? SchemaMergeType(apiVersion: resource.apiVersion, kind: resource.kind) ?? DeducedType()
+        strategy.mergeType ?? type.map { SchemaMergeType($0) } ?? DeducedType()
     }
 
     /// Fields that writers of the object itself do not reach: they have subresources of their own.

@@ -25,6 +25,8 @@ struct ServedResource: Sendable {
     var printer: TablePrinter
     /// Set where a CustomResourceDefinition says what the kind is.
     var custom: CustomKind?
+    /// Kubernetes' own type of the objects, for built-in kinds.
+    let type: SchemaType?
 
     init(
         _ resource: Resource, strategy: any Strategy, subresources: [ServedSubresource] = [],
@@ -34,11 +36,12 @@ struct ServedResource: Sendable {
         self.strategy = strategy
         self.subresources = subresources
         self.printer = printer ?? .of(resource)
+        type = Schema.type(of: resource)
     }
 
     /// What is wrong with the part of an object that all kinds have.
     func metadataFaults(of object: Object) -> [FieldFault] {
-        Findings.of(object) { $1.metadata($0["metadata"], isBuiltIn: Schema.type(of: resource) != nil) }
+        Findings.of(object) { $1.metadata($0["metadata"], isBuiltIn: type != nil) }
     }
 }
 

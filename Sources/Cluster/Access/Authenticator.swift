@@ -27,7 +27,7 @@ package struct Authenticator: Sendable {
     ) throws(Problem) -> Identity {
         if let certificate { return try identity(certificateDER: certificate) }
         guard let authorization else { return .anonymous }
-        let words = authorization.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+        let words = authorization.utf8.split(separator: UInt8(ascii: " "), maxSplits: 1).map { Substring($0) }
         guard words.count == 2, words[0].lowercased() == "bearer" else { return .anonymous }
         let shown = String(words[1].drop { $0 == " " })
         do throws(Problem) {

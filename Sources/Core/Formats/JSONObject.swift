@@ -7,6 +7,11 @@ package struct JSONObject: Sendable {
     package struct Member: Sendable {
         package let key: String
         package var value: JSON
+
+        package init(key: String, value: JSON) {
+            self.key = key
+            self.value = value
+        }
     }
 
     /// Above this many members a hash index is kept beside the array.
@@ -22,15 +27,16 @@ package struct JSONObject: Sendable {
         for (key, value) in pairs { self[key] = value }
     }
 
-    /// The reader's way in: the members are known to have unique keys.
-    init(unique members: [Member]) {
-        self.members = members
-        if members.count > Self.indexThreshold { rebuildIndex() }
+    /// The same of an array: other rooms' code need not ask at run time what kind of sequence it is.
+    package init(_ pairs: [(String, JSON)]) {
+        members.reserveCapacity(pairs.count)
+        for (key, value) in pairs { self[key] = value }
     }
 
-    /// An object of these pairs, no two of which have the same key.
-    package init(uniqueKeysWithValues pairs: some Sequence<(String, JSON)>) {
-        self.init(unique: pairs.map { Member(key: $0.0, value: $0.1) })
+    /// An object of members that are known to have unique keys.
+    package init(unique members: [Member]) {
+        self.members = members
+        if members.count > Self.indexThreshold { rebuildIndex() }
     }
 
     package var keys: [String] { members.map(\.key) }

@@ -33,10 +33,12 @@ package struct Comparison: Sendable, Hashable {
         var comparison = Comparison()
         private var path: [PathElement] = []
 
-        mutating func compare(_ old: JSON?, _ new: JSON?, _ type: any MergeType) {
+        mutating func compare(_ old: JSON?, _ new: JSON?, _ type: @autoclosure () -> any MergeType) {
             guard old != nil || new != nil else { return }
-            // Equal subtrees have nothing to tell; this is what keeps the comparison of a small change short.
+            // Equal subtrees have nothing to tell; this is what keeps the comparison of a small change short. Of what
+            // type they are need not be found out either.
             if let old, let new, old == new { return }
+            let type = type()
             if old == nil, let new { return comparison.added.insert(path, below: brought(by: new, type)) }
             let oldForm = MergeForm(type, for: old)
             let newForm = MergeForm(type, for: new)
@@ -115,9 +117,11 @@ package struct Comparison: Sendable, Hashable {
             }
         }
 
-        private mutating func descend(_ element: PathElement, _ old: JSON?, _ new: JSON?, _ type: any MergeType) {
+        private mutating func descend(
+            _ element: PathElement, _ old: JSON?, _ new: JSON?, _ type: @autoclosure () -> any MergeType
+        ) {
             path.append(element)
-            compare(old, new, type)
+            compare(old, new, type())
             path.removeLast()
         }
 

@@ -21,7 +21,7 @@ package struct FieldSet: Sendable, Hashable {
 
     package init() {}
 
-    package init(_ paths: some Sequence<ElementPath>) {
+    package init(_ paths: [ElementPath]) {
         for path in paths { insert(path.elements) }
     }
 
@@ -195,16 +195,15 @@ extension FieldSet {
 extension FieldSet {
     /// The tree of `metadata.managedFields[].fieldsV1`: a member is an empty object, or `.` where there is more below.
     package var fieldsV1: JSON {
-        var members: [(String, JSON)] = []
-        members.reserveCapacity(entries.count)
-        for entry in entries {
-            var below = entry.below.fieldsV1
-            if entry.isMember, case .object(let object) = below, !object.isEmpty {
-                below = .object(JSONObject(uniqueKeysWithValues: [(".", [:])] + object.map { ($0.key, $0.value) }))
-            }
-            members.append((entry.element.encoded, below))
+        .object(JSONObject(unique: members))
+    }
+
+    private var members: [JSONObject.Member] {
+        entries.map { entry in
+            var below = entry.below.members
+            if entry.isMember, !below.isEmpty { below.insert(.init(key: ".", value: [:]), at: 0) }
+            return .init(key: entry.element.encoded, value: .object(JSONObject(unique: below)))
         }
-        return .object(JSONObject(uniqueKeysWithValues: members))
     }
 
     /// Reads `fieldsV1`.

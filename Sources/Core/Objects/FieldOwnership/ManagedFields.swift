@@ -128,15 +128,18 @@ extension ManagedFields {
     }
 
     private func tree(of entry: Entry) -> JSON {
-        var members: [(String, JSON)] = [
-            ("manager", .string(entry.writer.name)), ("operation", .string(entry.writer.operation.rawValue)),
-            ("apiVersion", .string(entry.writer.apiVersion)),
+        var members: [JSONObject.Member] = [
+            .init(key: "manager", value: .string(entry.writer.name)),
+            .init(key: "operation", value: .string(entry.writer.operation.rawValue)),
+            .init(key: "apiVersion", value: .string(entry.writer.apiVersion)),
         ]
-        if let time = entry.time { members.append(("time", .string(time))) }
-        members.append(("fieldsType", "FieldsV1"))
-        members.append(("fieldsV1", entry.fields.fieldsV1))
-        if !entry.writer.subresource.isEmpty { members.append(("subresource", .string(entry.writer.subresource))) }
-        return .object(JSONObject(uniqueKeysWithValues: members))
+        if let time = entry.time { members.append(.init(key: "time", value: .string(time))) }
+        members.append(.init(key: "fieldsType", value: "FieldsV1"))
+        members.append(.init(key: "fieldsV1", value: entry.fields.fieldsV1))
+        if !entry.writer.subresource.isEmpty {
+            members.append(.init(key: "subresource", value: .string(entry.writer.subresource)))
+        }
+        return .object(JSONObject(unique: members))
     }
 }
 
@@ -150,6 +153,7 @@ extension ManagedFields {
 
     /// Joins the oldest updaters of each version until there are no more than `updaterLimit`, where versions allow.
     mutating func capUpdaters() {
+        if entries.count <= Self.updaterLimit { return }
         var updaters = entries.filter { $0.writer.operation == .update }
         var count = updaters.count
         if count <= Self.updaterLimit { return }

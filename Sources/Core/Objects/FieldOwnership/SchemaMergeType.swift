@@ -10,8 +10,10 @@ package struct SchemaMergeType: MergeType {
     /// The type of objects of a kind; nil for kinds that the table does not have.
     package init?(apiVersion: String, kind: String) {
         guard let type = Schema.type(apiVersion: apiVersion, kind: kind) else { return nil }
-        self.init(.type(type.name))
+        self.init(type)
     }
+
+    package init(_ type: SchemaType) { self.init(.type(type.name)) }
 
     /// The types of every object's `kind` and `metadata`, for types that do not come from the table.
     package static let text = SchemaMergeType(.string)
