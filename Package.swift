@@ -35,13 +35,14 @@ let rooms: [Target] = [
 
     room("Frameworks", in: "Discovery", uses: "Formats"),
     room("HTTPServing", in: "Discovery", uses: "Formats", parts: .nio, .nioHTTP1),
+    room("GRPCServing", in: "Discovery", parts: .nio, .nioHTTP2, .nioHPACK),
     room("Catalogue", in: "Discovery", uses: "Formats", "Timing", "Frameworks"),
     room("Configurations", in: "Discovery", uses: "Formats", "Objects", "Timing", "Client", "Reconciling",
          parts: .crypto, .log),
     room("NacosServer", in: "Discovery",
          uses: "Formats", "Objects", "Timing", "Compression", "Client", "Reconciling", "Frameworks", "Catalogue",
-         "Configurations", "HTTPServing",
-         parts: .nio, .nioHTTP1, .grpc, .grpcNIO, .crypto, .log),
+         "Configurations", "HTTPServing", "GRPCServing",
+         parts: .nio, .nioHTTP1, .crypto, .log),
     room("EurekaServer", in: "Discovery", uses: "Formats", "Timing", "Compression", "Frameworks", "Catalogue",
          "HTTPServing", parts: .log),
     room("DNSServer", in: "Discovery", uses: "Formats", "Objects", "Timing", "Client", "Reconciling", parts: .nio, .log),
@@ -86,9 +87,10 @@ let tests: [Target] = [
           "NodeAgent", parts: .httpTypes, .nio, .log),
     suite("Catalogue", of: "Fuzzing", "Formats", "Timing", "Frameworks", "Catalogue"),
     suite("HTTPServing", of: "Formats", "HTTPServing", parts: .nio, .nioHTTP1),
+    suite("GRPCServing", of: "Fuzzing", "GRPCServing", parts: .nio, .nioHTTP2, .nioHPACK),
     suite("NacosServer", of: "Fuzzing", "Formats", "Objects", "Timing", "Client", "Reconciling", "Frameworks",
-          "Catalogue", "Configurations", "HTTPServing", "NacosServer", "RegistrySync",
-          parts: .nio, .nioHTTP1, .grpc, .log),
+          "Catalogue", "Configurations", "HTTPServing", "GRPCServing", "NacosServer", "RegistrySync",
+          parts: .nio, .nioHTTP1, .log),
     suite("EurekaServer", of: "Fuzzing", "Formats", "Frameworks", "Catalogue", "HTTPServing", "EurekaServer"),
     suite("ZooKeeperServer", of: "Fuzzing", "Formats", "Objects", "Frameworks", "Catalogue", "ZooKeeperServer",
           parts: .nio, .log),
@@ -118,6 +120,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.80.0"),
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.20.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.40.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.29.0"),
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.0.0"),
         .package(url: "https://github.com/grpc/grpc-swift-2.git", from: "2.0.0"),
@@ -169,6 +172,8 @@ struct Part {
     static var log: Part { Part("Logging", "swift-log") }
     static var nio: Part { Part("NIO", "swift-nio") }
     static var nioHTTP1: Part { Part("NIOHTTP1", "swift-nio") }
+    static var nioHTTP2: Part { Part("NIOHTTP2", "swift-nio-http2") }
+    static var nioHPACK: Part { Part("NIOHPACK", "swift-nio-http2") }
     static var nioWebSocket: Part { Part("NIOWebSocket", "swift-nio") }
     static var nioSSL: Part { Part("NIOSSL", "swift-nio-ssl") }
     /// Only the C library: its Swift layer would bring Foundation and its `Data` into every blob.

@@ -2,13 +2,14 @@
 
 import Catalogue
 import Formats
+import GRPCServing
 import Testing
 
 @testable import NacosServer
 
 @Suite struct ConnectionTests {
     private let memory = MemoryBackend()
-    private let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+    private let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
     private let start = ContinuousClock.now
 
     private func payload(_ subject: PushSubject) throws -> (type: String, body: JSON)? {
@@ -21,10 +22,10 @@ import Testing
         connection.timePassed(now: start + Connection.silencePatience)
         // Something else is the first step, so nothing was asked yet.
         connection.changed(.abilities)
-        #expect(await connection.nextStep() == .push(.abilities, again: false))
+        #expect(connection.takeStep() == .push(.abilities, again: false))
         let asked = start + Connection.silencePatience + .seconds(1)
         connection.timePassed(now: asked)
-        #expect(await connection.nextStep() == .push(.presence, again: false))
+        #expect(connection.takeStep() == .push(.presence, again: false))
         let id = connection.push(.presence, now: asked)
         // It is not asked twice at a time.
         connection.timePassed(now: asked + .seconds(1))
@@ -32,7 +33,7 @@ import Testing
         #expect(connection.answered(requestID: id)?.subject == .presence)
         connection.timePassed(now: asked + .seconds(3))
         connection.changed(.reset)
-        #expect(await connection.nextStep() == .push(.reset, again: false))
+        #expect(connection.takeStep() == .push(.reset, again: false))
     }
 
     @Test func whoDoesNotAnswerIsLost() async {
@@ -40,12 +41,12 @@ import Testing
         var now = start + Connection.silencePatience + .seconds(1)
         connection.timePassed(now: now)
         for attempt in 0..<PushMachine.attemptLimit {
-            #expect(await connection.nextStep() == .push(.presence, again: attempt > 0))
+            #expect(connection.takeStep() == .push(.presence, again: attempt > 0))
             _ = connection.push(.presence, now: now)
             now += PushMachine.answerPatience
             connection.timePassed(now: now)
         }
-        #expect(await connection.nextStep() == .lost)
+        #expect(connection.takeStep() == .lost)
     }
 
     @Test func whatIsSaidIsInNacosWords() throws {

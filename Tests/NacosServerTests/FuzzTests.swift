@@ -3,6 +3,7 @@
 import Catalogue
 import Formats
 import Fuzzing
+import GRPCServing
 import Testing
 
 @testable import Configurations
@@ -42,7 +43,7 @@ private let fuzz = Fuzz(
 
     @Test func gRPCRequests() async {
         let memory = MemoryBackend()
-        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
         #expect(memory.backend.connections.add(connection))
         let requests = GRPCRequests(backend: memory.backend)
         let samples: [(String, String)] = [
@@ -73,7 +74,7 @@ private let fuzz = Fuzz(
         ]
         let bodies = fuzz.inputs(of: samples.map { Array($0.1.utf8) })
         for (round, body) in bodies.enumerated() {
-            let answer = await requests.answer(
+            let answer = await requests.reply(
                 Payload(type: samples[round % samples.count].0, body: body), peer: connection.peer)
             #expect((try? JSON(parsing: answer.body))?["resultCode"] != nil)
         }

@@ -1,6 +1,7 @@
 // The ports of the Nacos interface in memory, with the real machines behind them.
 
 import Catalogue
+import GRPCServing
 import Objects
 import Synchronization
 import Timing
@@ -170,5 +171,15 @@ struct MemoryBackend: Sendable {
             method: method, path: path, parameters: FormParameters(query), peer: peer, userAgent: userAgent)
         for (name, value) in headers { request.set(name, value) }
         return await OpenAPI(backend: backend).answer(request)
+    }
+}
+
+extension GRPCRequests {
+    /// The answer, whether it is made at once or not.
+    func reply(_ payload: Payload, peer: GRPCPeer) async -> Payload {
+        switch answer(payload, peer: peer) {
+        case .now(let reply): reply
+        case .later(let work): await work()
+        }
     }
 }

@@ -5,6 +5,7 @@ import Configurations
 import Formats
 import NIOHTTP1
 import Objects
+import GRPCServing
 import Testing
 
 @testable import NacosServer
@@ -75,7 +76,7 @@ extension OpenAPIRequest {
 
     @Test func whatAnOperatorChangesStaysWhenTheWriterComesAgain() async throws {
         let service = ServiceName(name: "orders")
-        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
         #expect(memory.backend.connections.add(connection))
         let register = Payload(
             type: "InstanceRequest",
@@ -84,11 +85,11 @@ extension OpenAPIRequest {
                 ("instance", ["ip": "10.0.0.9", "port": 80])
             ).bytes)
         let requests = GRPCRequests(backend: memory.backend)
-        _ = await requests.answer(register, peer: connection.peer)
+        _ = await requests.reply(register, peer: connection.peer)
         let change = "serviceName=orders&ip=10.0.0.9&port=80&enabled=false"
         #expect(await memory.ask("PUT", "/nacos/v1/ns/instance", change) == .text("ok"))
         #expect(catalogue.snapshot(of: service).instances.map(\.isEnabled) == [false])
-        _ = await requests.answer(register, peer: connection.peer)
+        _ = await requests.reply(register, peer: connection.peer)
         #expect(catalogue.snapshot(of: service).instances.map(\.isEnabled) == [false])
         #expect(catalogue.snapshot(of: service).instances.map(\.lifetime) == [.connection("c")])
     }

@@ -2,6 +2,7 @@
 
 import Catalogue
 import Formats
+import GRPCServing
 import Testing
 
 @testable import NacosServer
@@ -12,8 +13,8 @@ import Testing
     private var connections: ConnectionTable { memory.backend.connections }
     private var requests: GRPCRequests { GRPCRequests(backend: memory.backend) }
 
-    private func ask(_ type: String, _ body: JSON, peer: String = "ipv4:10.0.0.9:5000") async throws -> (String, JSON) {
-        let answer = await requests.answer(Payload(type: type, body: body.bytes), peer: peer)
+    private func ask(_ type: String, _ body: JSON, peer: GRPCPeer = GRPCPeer(address: "10.0.0.9", port: 5000)) async throws -> (String, JSON) {
+        let answer = await requests.reply(Payload(type: type, body: body.bytes), peer: peer)
         return (answer.type, try JSON(parsing: answer.body))
     }
 
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test func aConnectionHoldsOneInstanceOrOneBatch() async throws {
-        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
         #expect(connections.add(connection))
         for port in [1, 2] {
             let (type, answer) = try await ask(
@@ -57,14 +58,14 @@ import Testing
     }
 
     @Test func whatIsNotServedSaysSo() async throws {
-        #expect(connections.add(Connection(id: "c", peer: "ipv4:10.0.0.9:5000")))
+        #expect(connections.add(Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))))
         let (unknownType, unknown) = try await ask("LockOperationRequest", [:])
         #expect(unknownType == "ErrorResponse")
         #expect(unknown["errorCode"]?.integer == 302)
     }
 
     @Test func persistentInstancesOutliveTheConnection() async throws {
-        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
         #expect(connections.add(connection))
         let instance: JSON = ["ip": "10.0.0.9", "port": 7, "ephemeral": false]
         let request: JSON = ["type": "registerInstance", "serviceName": "orders", "instance": instance]
@@ -80,7 +81,7 @@ import Testing
     }
 
     @Test func configurationIsPublishedReadListenedToAndRemoved() async throws {
-        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
         #expect(connections.add(connection))
         let item: JSON = ["dataId": "a.yaml", "group": "G", "tenant": ""]
         let (_, missing) = try await ask("ConfigQueryRequest", item)
@@ -112,7 +113,7 @@ import Testing
     }
 
     @Test func aFuzzyWatchIsToldWhatMatches() async throws {
-        let connection = Connection(id: "c", peer: "ipv4:10.0.0.9:5000")
+        let connection = Connection(id: "c", peer: GRPCPeer(address: "10.0.0.9", port: 5000))
         #expect(connections.add(connection))
         let pod = Instance(address: "10.1.0.1", port: 80, lifetime: .kubernetes, origin: .kubernetes)
         catalogue.replace([pod], of: .kubernetes, as: ServiceName(name: "orders"))
@@ -120,7 +121,7 @@ import Testing
             "NamingFuzzyWatchRequest",
             ["groupKeyPattern": "public>>DEFAULT_GROUP>>or*", "watchType": "WATCH", "initializing": true])
         #expect(type == "NamingFuzzyWatchResponse")
-        let step = await connection.nextStep()
+        let step = connection.takeStep()
         guard case .push(let subject, _)? = step else {
             Issue.record("nothing to push: \(String(describing: step))")
             return

@@ -1,6 +1,7 @@
 // The Nacos interface of the catalogue: the HTTP open API and gRPC, as one service to run.
 
 import Formats
+import GRPCServing
 import Logging
 import Synchronization
 
@@ -21,7 +22,7 @@ package struct NacosListener: Sendable {
         onListening: @escaping @Sendable () async -> Void = {}
     ) {
         http = OpenAPIListener(api: OpenAPI(backend: backend), address: httpAddress, logger: logger)
-        grpc = GRPCListener(backend: backend, address: grpcAddress, logger: logger)
+        grpc = GRPCInterface(backend: backend, logger: logger).listener(at: grpcAddress)
         datagrams = backend.datagrams
         self.onListening = onListening
     }

@@ -2,7 +2,7 @@
 
 import Catalogue
 import Configurations
-import Formats
+import GRPCServing
 import Synchronization
 
 /// A connection whose stream is set up.
@@ -15,23 +15,25 @@ final class Connection: Sendable {
         var version = ""
         var tag: String?
         var lastHeard = ContinuousClock.now
-        var pump: CheckedContinuation<Void, Never>?
     }
 
     /// `<milliseconds>_<ip>_<port>`, as Nacos makes it.
     let id: String
-    let peer: String
-    /// The client's IP address.
-    let address: String
+    let peer: GRPCPeer
     let subscriber: SubscriberID
     private let state = Mutex(State())
+    /// Gets the stream to take its next step.
+    private let wakeStream: @Sendable () -> Void
 
-    init(id: String, peer: String) {
+    init(id: String, peer: GRPCPeer, wake: @escaping @Sendable () -> Void = {}) {
         self.id = id
         self.peer = peer
-        address = ConnectionName.address(of: peer)
         subscriber = SubscriberID("nacos/" + id)
+        wakeStream = wake
     }
+
+    /// The client's IP address.
+    var address: String { peer.address }
 
     /// The client said who it is.
     func introduce(version: String, tag: String?) {
@@ -153,64 +155,22 @@ final class Connection: Sendable {
         }
     }
 
-    /// Waits for something to do. Nil when the task is cancelled.
-    func nextStep() async -> PushMachine.Step? {
-        while !Task.isCancelled {
-            if let step = state.withLock({ $0.pushes.takeStep() }) { return step }
-            await sleep()
-        }
-        return nil
-    }
-
-    /// Sleeps unless there is a step already, so that no wake is missed; only the pump's one task comes here.
-    private func sleep() async {
-        await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let isReady = state.withLock { state in
-                    guard !Task.isCancelled, state.pump == nil, !state.pushes.hasStep else { return true }
-                    state.pump = continuation
-                    return false
-                }
-                if isReady { continuation.resume() }
-            }
-        } onCancel: {
-            let pump = state.withLock { state in
-                defer { state.pump = nil }
-                return state.pump
-            }
-            pump?.resume()
-        }
-    }
+    /// The next thing to do; nil when there is nothing.
+    func takeStep() -> PushMachine.Step? { state.withLock { $0.pushes.takeStep() } }
 
     @discardableResult
     private func wake<Result: Sendable>(_ event: (inout State) -> Result) -> Result {
-        let (result, pump) = state.withLock { state in
+        let (result, hasStep) = state.withLock { state in
             let result = event(&state)
-            guard state.pushes.hasStep else { return (result, CheckedContinuation<Void, Never>?.none) }
-            defer { state.pump = nil }
-            return (result, state.pump)
+            return (result, state.pushes.hasStep)
         }
-        pump?.resume()
+        if hasStep { wakeStream() }
         return result
     }
 }
 
 /// Names for connections, made as Nacos makes them.
 enum ConnectionName {
-    /// `<milliseconds>_<ip>_<port>` from grpc-swift's `ipv4:127.0.0.1:51234`.
-    static func make(peer: String) -> String {
-        let name = String(bare(peer).map { $0 == ":" ? "_" : $0 })
-        return "\(WallClock.milliseconds())_\(name)"
-    }
-
-    /// The IP address of `ipv4:127.0.0.1:51234` or `ipv6:[::1]:51234`.
-    static func address(of peer: String) -> String {
-        let bare = bare(peer)
-        let address = bare.lastIndex(of: ":").map { bare[..<$0] } ?? bare[...]
-        return String(address.filter { $0 != "[" && $0 != "]" })
-    }
-
-    private static func bare(_ peer: String) -> String {
-        peer.split(separator: ":", maxSplits: 1).last.map(String.init) ?? peer
-    }
+    /// `<milliseconds>_<ip>_<port>`.
+    static func make(peer: GRPCPeer) -> String { "\(WallClock.milliseconds())_\(peer.address)_\(peer.port)" }
 }

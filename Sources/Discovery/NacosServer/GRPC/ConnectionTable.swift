@@ -2,11 +2,12 @@
 
 import Catalogue
 import Configurations
+import GRPCServing
 import Synchronization
 
 final class ConnectionTable: Sendable {
     private struct State {
-        var byPeer: [String: Connection] = [:]
+        var byPeer: [GRPCPeer: Connection] = [:]
         var bySubscriber: [SubscriberID: Connection] = [:]
         var subscribers = Onlookers<ServiceName>()
         var listeners = Onlookers<ConfigName>()
@@ -43,7 +44,7 @@ final class ConnectionTable: Sendable {
         }
     }
 
-    func connection(from peer: String) -> Connection? { state.withLock { $0.byPeer[peer] } }
+    func connection(from peer: GRPCPeer) -> Connection? { state.withLock { $0.byPeer[peer] } }
     func connection(of subscriber: SubscriberID) -> Connection? { state.withLock { $0.bySubscriber[subscriber] } }
     var all: [Connection] { state.withLock { Array($0.byPeer.values) } }
     var count: Int { state.withLock { $0.byPeer.count } }

@@ -2,6 +2,13 @@
 
 import Catalogue
 import Formats
+import GRPCServing
+
+/// How a request is answered: at once, or by a task.
+enum PayloadAnswer: Sendable {
+    case now(Payload)
+    case later(@Sendable () async -> Payload)
+}
 
 struct GRPCRequests: Sendable {
     let backend: Backend
@@ -11,40 +18,84 @@ struct GRPCRequests: Sendable {
 
     typealias Answer = (type: String, fields: JSON)
 
+    /// A longer body is read by a task.
+    private static let smallBytes = 64 << 10
+
     /// Answers a request that came over the TCP connection from this peer.
-    func answer(_ payload: Payload, peer: String) async -> Payload {
+    func answer(_ payload: Payload, peer: GRPCPeer) -> PayloadAnswer {
+        if payload.body.count <= Self.smallBytes { return begin(payload, peer) }
+        return .later {
+            switch begin(payload, peer) {
+            case .now(let answer): answer
+            case .later(let work): await work()
+            }
+        }
+    }
+
+    private func begin(_ payload: Payload, _ peer: GRPCPeer) -> PayloadAnswer {
+        let type = payload.type
         var requestID = ""
         do throws(NacosProblem) {
             let body = try Self.body(of: payload)
             requestID = body["requestId"]?.string ?? ""
-            if payload.type == "ServerCheckRequest" {
-                return Self.response(
-                    "ServerCheckResponse", requestID,
-                    ["connectionId": .string(ConnectionName.make(peer: peer)), "supportAbilityNegotiation": true])
+            if type == "ServerCheckRequest" {
+                let fields: JSON = [
+                    "connectionId": .string(ConnectionName.make(peer: peer)), "supportAbilityNegotiation": true,
+                ]
+                return .now(Self.response("ServerCheckResponse", requestID, fields))
             }
             guard let connection = backend.connections.connection(from: peer) else { throw .unregistered }
             connection.heard(now: .now)
             try backend.accounts?.check(payload, body)
-            if payload.type == "SubscribeServiceRequest" || payload.type == "ServiceQueryRequest" {
-                return try await info(payload.type, body, connection, requestID)
+            if let answer = try answerAtOnce(type, body, connection, requestID) { return .now(answer) }
+            return .later { [requestID] in
+                do throws(NacosProblem) {
+                    return try await answer(type, body, connection, requestID)
+                } catch {
+                    return Self.refusal(error, of: type, requestID)
+                }
             }
-            let (type, fields) = try await perform(payload.type, body, connection)
-            return Self.response(type, requestID, fields)
         } catch {
-            return Self.refusal(error, of: payload.type, requestID)
+            return .now(Self.refusal(error, of: type, requestID))
         }
+    }
+
+    /// The answer to what clients say and ask all the time, where nothing has to be waited for; nil for all else.
+    private func answerAtOnce(
+        _ type: String, _ body: JSON, _ connection: Connection, _ requestID: String
+    ) throws(NacosProblem) -> Payload? {
+        switch type {
+        case "HealthCheckRequest": return Self.response("HealthCheckResponse", requestID, [:])
+        case "InstanceRequest":
+            guard let done = try declareOneAtOnce(body, connection) else { return nil }
+            return Self.response("InstanceResponse", requestID, ["type": .string(done)])
+        case "BatchInstanceRequest":
+            let done = try declareAll(body, connection)
+            return Self.response("BatchInstanceResponse", requestID, ["type": .string(done)])
+        case "SubscribeServiceRequest", "ServiceQueryRequest":
+            guard try operations.canListAtOnce(Self.service(in: body)) else { return nil }
+            return try list(type, body, connection, requestID)
+        default: return nil
+        }
+    }
+
+    private func answer(
+        _ type: String, _ body: JSON, _ connection: Connection, _ requestID: String
+    ) async throws(NacosProblem) -> Payload {
+        guard type == "SubscribeServiceRequest" || type == "ServiceQueryRequest" else {
+            let (answerType, fields) = try await perform(type, body, connection)
+            return Self.response(answerType, requestID, fields)
+        }
+        if body["subscribe"]?.bool != false { try await backend.waitForServices() }
+        return try list(type, body, connection, requestID)
     }
 
     private func perform(
         _ type: String, _ body: JSON, _ connection: Connection
     ) async throws(NacosProblem) -> Answer {
         switch type {
-        case "HealthCheckRequest":
-            return ("HealthCheckResponse", [:])
         case "InstanceRequest":
-            return ("InstanceResponse", ["type": .string(try await declareOne(body, connection))])
-        case "BatchInstanceRequest":
-            return ("BatchInstanceResponse", ["type": .string(try declareAll(body, connection))])
+            return ("InstanceResponse", ["type": .string(try await takeBack(body, connection))])
         case "PersistentInstanceRequest":
             return ("InstanceResponse", ["type": .string(try await declarePersistent(body))])
         case "ServiceListRequest":
@@ -69,8 +120,9 @@ struct GRPCRequests: Sendable {
 
     // MARK: Naming
 
-    /// A connection holds one instance of a service: a second one takes the first one's place, as in Nacos.
-    private func declareOne(_ body: JSON, _ connection: Connection) async throws(NacosProblem) -> String {
+    /// A connection holds one instance of a service: a second one takes the first one's place, as in Nacos. Nil when
+    /// more than the instance is to be taken back.
+    private func declareOneAtOnce(_ body: JSON, _ connection: Connection) throws(NacosProblem) -> String? {
         let service = try Self.service(in: body)
         let type = body["type"]?.string ?? ""
         switch type {
@@ -78,13 +130,20 @@ struct GRPCRequests: Sendable {
             let instance = try NacosInstance(json: body["instance"] ?? [:])
             try hold([instance], of: service, connection)
         case "deregisterInstance":
-            let held = catalogue.snapshot(of: service).records.filter { $0.lifetime == .connection(connection.id) }
+            guard backend.services.record(of: service).overrides.isEmpty else { return nil }
             catalogue.deregister(heldBy: connection.id, from: service)
-            try await forgetOverrides(held.map(\.place), of: service)
         default:
             throw .invalid("Unsupported request type \(type)")
         }
         return type
+    }
+
+    private func takeBack(_ body: JSON, _ connection: Connection) async throws(NacosProblem) -> String {
+        let service = try Self.service(in: body)
+        let held = catalogue.snapshot(of: service).records.filter { $0.lifetime == .connection(connection.id) }
+        catalogue.deregister(heldBy: connection.id, from: service)
+        try await forgetOverrides(held.map(\.place), of: service)
+        return "deregisterInstance"
     }
 
     /// What an operator changed of an instance goes with it.
@@ -135,22 +194,21 @@ struct GRPCRequests: Sendable {
         }
     }
 
-    /// The two requests that are answered with a whole ServiceInfo, which is not read back from its bytes.
-    private func info(
+    /// The two requests that are answered with a list, when it is known.
+    private func list(
         _ type: String, _ body: JSON, _ connection: Connection, _ requestID: String
-    ) async throws(NacosProblem) -> Payload {
+    ) throws(NacosProblem) -> Payload {
         let isSubscription = type == "SubscribeServiceRequest"
-        let info = isSubscription ? try await subscribe(body, connection) : try await query(body)
-        let responseType = isSubscription ? "SubscribeServiceResponse" : "QueryServiceResponse"
-        var answer = Self.response(responseType, requestID, [:])
+        var answer = Self.response(isSubscription ? "SubscribeServiceResponse" : "QueryServiceResponse", requestID, [:])
+        // The ServiceInfo is not read back from its bytes.
         answer.body.removeLast()
         answer.body.append(contentsOf: #","serviceInfo":"#.utf8)
-        answer.body.append(contentsOf: info)
+        answer.body.append(contentsOf: isSubscription ? try subscribe(body, connection) : try query(body))
         answer.body.append(UInt8(ascii: "}"))
         return answer
     }
 
-    private func subscribe(_ body: JSON, _ connection: Connection) async throws(NacosProblem) -> [UInt8] {
+    private func subscribe(_ body: JSON, _ connection: Connection) throws(NacosProblem) -> [UInt8] {
         let service = try Self.service(in: body)
         guard body["subscribe"]?.bool ?? true else {
             catalogue.unsubscribe(connection.subscriber, from: service)
@@ -158,7 +216,6 @@ struct GRPCRequests: Sendable {
             connection.forget(service)
             return operations.info(catalogue.snapshot(of: service), ServiceSelection(), .connected)
         }
-        try await backend.waitForServices()
         let selection = ServiceSelection(clusters: body["clusters"]?.string ?? "")
         connection.select(selection, of: service)
         backend.connections.subscribe(connection, to: service)
@@ -173,9 +230,8 @@ struct GRPCRequests: Sendable {
         }
     }
 
-    private func query(_ body: JSON) async throws(NacosProblem) -> [UInt8] {
+    private func query(_ body: JSON) throws(NacosProblem) -> [UInt8] {
         let service = try Self.service(in: body)
-        try await backend.waitForServices()
         // Java says healthyOnly, nacos-sdk-python says healthOnly.
         let isHealthyOnly = body["healthyOnly"]?.bool ?? body["healthOnly"]?.bool ?? false
         let selection = ServiceSelection(clusters: body["cluster"]?.string ?? "", isHealthyOnly: isHealthyOnly)

@@ -39,7 +39,9 @@ struct PushLoop: Sendable {
         case .names(let services):
             let hasWatchers = connections.hasWatchers
             for service in services {
-                for connection in connections.subscribers(of: service) { connection.changed(.service(service)) }
+                let subscribers = connections.subscribers(of: service)
+                if !subscribers.isEmpty { NamingOperations(backend: backend).prepareList(service) }
+                for connection in subscribers { connection.changed(.service(service)) }
                 backend.datagrams.changed(service)
                 if hasWatchers { tellWatchers(of: service) }
             }

@@ -147,6 +147,13 @@ struct NamingOperations: Sendable {
             && catalogue.snapshot(of: service).instances.count <= Self.mostListedAtOnce
     }
 
+    /// Makes a long list before event loops come to push it, which it would hold up.
+    func prepareList(_ service: ServiceName) {
+        let snapshot = catalogue.snapshot(of: service)
+        guard snapshot.instances.count > Self.mostListedAtOnce else { return }
+        _ = info(snapshot, ServiceSelection(), .connected)
+    }
+
     func info(
         _ snapshot: ServiceSnapshot, _ selection: ServiceSelection, _ form: ServiceInfoForm
     ) -> [UInt8] {
