@@ -34,8 +34,9 @@ let rooms: [Target] = [
          parts: .asyncHTTPClient, .grpc, .grpcNIO, .nio, .log),
 
     room("Frameworks", in: "Discovery", uses: "Formats"),
-    room("HTTPServing", in: "Discovery", uses: "Formats", parts: .nio, .nioHTTP1),
-    room("GRPCServing", in: "Discovery", parts: .nio, .nioHTTP2, .nioHPACK),
+    room("Listening", in: "Discovery", parts: .nio),
+    room("HTTPServing", in: "Discovery", uses: "Formats", "Listening", parts: .nio, .nioHTTP1),
+    room("GRPCServing", in: "Discovery", uses: "Listening", parts: .nio, .nioHTTP2, .nioHPACK),
     room("Catalogue", in: "Discovery", uses: "Formats", "Timing", "Frameworks"),
     room("Configurations", in: "Discovery", uses: "Formats", "Objects", "Timing", "Client", "Reconciling",
          parts: .crypto, .log),

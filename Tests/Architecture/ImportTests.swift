@@ -33,7 +33,7 @@ import Testing
         ]
         let discovery = [
             "Frameworks", "Catalogue", "Configurations", "NacosServer", "EurekaServer", "ZooKeeperServer", "DNSServer",
-            "RegistrySync", "HTTPServing",
+            "RegistrySync", "Listening", "HTTPServing", "GRPCServing",
         ]
         for name in discovery + ["Rollouts"] {
             #expect(

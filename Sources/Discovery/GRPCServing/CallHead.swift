@@ -52,7 +52,8 @@ struct CallHead: Hashable {
     /// One to eight digits and a unit: `5S`, `250m`.
     private static func timeout(_ text: String) -> TimeAmount? {
         let digits = text.utf8.dropLast()
-        guard (1...8).contains(digits.count), digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+        guard (1...8).contains(digits.count),
+            digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
             let count = Int64(text.dropLast())
         else { return nil }
         // 100,000 hours, which is for ever, stand for more.
