@@ -148,7 +148,9 @@ private final class Gate: Sendable {
     func pass() async { for await _ in stream {} }
 }
 
-private func message(_ text: String, flag: UInt8 = 0) -> [UInt8] { [flag, 0, 0, 0, UInt8(text.utf8.count)] + text.utf8 }
+private func message(_ text: String, flag: UInt8 = 0) -> [UInt8] {
+    [flag, 0, 0, 0, UInt8(text.utf8.count)] + text.utf8
+}
 
 @Suite struct UnaryCallTests {
     @Test func aMessageMayComeInAnyPieces() async throws {

@@ -13,7 +13,9 @@ import Testing
     private var connections: ConnectionTable { memory.backend.connections }
     private var requests: GRPCRequests { GRPCRequests(backend: memory.backend) }
 
-    private func ask(_ type: String, _ body: JSON, peer: GRPCPeer = GRPCPeer(address: "10.0.0.9", port: 5000)) async throws -> (String, JSON) {
+    private func ask(_ type: String, _ body: JSON, peer: GRPCPeer = GRPCPeer(address: "10.0.0.9", port: 5000))
+        async throws -> (String, JSON)
+    {
         let answer = await requests.reply(Payload(type: type, body: body.bytes), peer: peer)
         return (answer.type, try JSON(parsing: answer.body))
     }
