@@ -77,7 +77,7 @@ struct Patch: Sendable {
 
     /// The patched tree. A patch that does not fit is 422.
     func apply(to object: Object, _ call: APICall) throws(Problem) -> JSON {
-        try apply(to: object.tree, of: Schema.type(of: call.resource))
+        try apply(to: object.tree, of: call.served.type)
     }
 
     func apply(to tree: JSON, of type: SchemaType?) throws(Problem) -> JSON {

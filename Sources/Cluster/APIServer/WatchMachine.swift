@@ -113,9 +113,7 @@ struct WatchMachine: Sendable {
 
     private mutating func lines(of events: [StoreEvent], now: Timestamp) throws -> [UInt8] {
         var lines: [UInt8] = []
-        for event in events {
-            if let telling = try happened(event) { lines.append(contentsOf: try line(telling, now: now)) }
-        }
+        for telling in try events.compactMap({ try happened($0) }) { lines += try line(telling, now: now) }
         return lines
     }
 
@@ -143,11 +141,7 @@ struct WatchMachine: Sendable {
     }
 
     private mutating func events(of events: [StoreEvent], now: Timestamp) throws -> [WatchEvent] {
-        var told: [WatchEvent] = []
-        for happening in events {
-            if let telling = try happened(happening) { told.append(try event(telling, now: now)) }
-        }
-        return told
+        try events.compactMap { try happened($0) }.map { try event($0, now: now) }
     }
 
     private mutating func event(_ telling: Telling, now: Timestamp) throws(FormatProblem) -> WatchEvent {

@@ -27,12 +27,7 @@ package final class EventBatch: Sendable {
     /// The events as bytes: made once for all who ask for the same form. `form` names everything that the bytes depend
     /// on besides the events.
     package func encoded(as form: String, _ encode: ([StoreEvent]) throws -> [UInt8]) rethrows -> [UInt8] {
-        try forms.withLock { forms in
-            if let bytes = forms.encoded[form] { return bytes }
-            let bytes = try encode(events)
-            forms.encoded[form] = bytes
-            return bytes
-        }
+        try shared(\.encoded, form, encode)
     }
 
     /// The events as values, for watches within this program: parsed once for all who ask for the same form, who then
@@ -40,11 +35,17 @@ package final class EventBatch: Sendable {
     package func told(
         as form: String, _ tell: ([StoreEvent]) throws -> [WatchEvent]
     ) rethrows -> [WatchEvent] {
+        try shared(\.told, form, tell)
+    }
+
+    private func shared<Form: Sendable>(
+        _ made: WritableKeyPath<Forms, [String: Form]>, _ form: String, _ make: ([StoreEvent]) throws -> Form
+    ) rethrows -> Form {
         try forms.withLock { forms in
-            if let told = forms.told[form] { return told }
-            let told = try tell(events)
-            forms.told[form] = told
-            return told
+            if let known = forms[keyPath: made][form] { return known }
+            let fresh = try make(events)
+            forms[keyPath: made][form] = fresh
+            return fresh
         }
     }
 }

@@ -118,13 +118,8 @@ extension JSON {
 
     /// Changes a member in its place; where there is none, it is null before, unless there is only something to remove.
     package mutating func change(_ key: String, isRemoval: Bool = false, _ change: (inout JSON) -> Void) {
-        guard case .object(var object) = self else {
-            if isRemoval { return }
-            var fresh = JSON.null
-            change(&fresh)
-            self[key] = fresh
-            return
-        }
+        if !isRemoval, object == nil { self[key] = .null }
+        guard case .object(var object) = self else { return }
         self = .null  // Releases the payload, so that it is changed in place.
         object.change(key, isRemoval: isRemoval, change)
         self = .object(object)

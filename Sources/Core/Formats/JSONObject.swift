@@ -23,11 +23,6 @@ package struct JSONObject: Sendable {
     package init() {}
 
     /// An object of these pairs; where a key occurs twice, the last one wins.
-    package init(_ pairs: some Sequence<(String, JSON)>) {
-        for (key, value) in pairs { self[key] = value }
-    }
-
-    /// The same of an array: other rooms' code need not ask at run time what kind of sequence it is.
     package init(_ pairs: [(String, JSON)]) {
         members.reserveCapacity(pairs.count)
         for (key, value) in pairs { self[key] = value }
